@@ -1,0 +1,157 @@
+"""How many points does a judge give the model's answers?
+
+    prompt   "What sound does the dog make?"
+    answer   "The dog barks."                                     sampled, not greedy
+    verdict  "on topic, gives an answer, right, clear, no detail. Score: 4"
+
+In the embedded world the judge is the exact examiner, and the mean score is what training is meant
+to raise. Length stands beside it because longer answers tend to please judges.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from evals import answers, verdicts
+from evals.answers import Answer
+from evals.protocol import protocol
+from harness import datasets
+from harness.errors import ConfigError
+from harness.examples import PromptRow
+from harness.judge import Judge, pointwise
+from harness.protocols import LoadedModel, Sampling
+from harness.records import EvalResult, ItemResult, Metric, ModelRef, Outcome, Record, Score
+from harness.rows import RowLog
+from harness.statistics.intervals import mean, share
+
+
+class Examiner:
+    """The model answers prompts; the judge gives each answer 0 to 5 points."""
+
+    needs_judge: ClassVar[bool] = True
+
+    class Config(Record):
+        """What to ask, and how it is marked. The defaults suit the embedded world."""
+
+        data: str = "microworld:evaluation"
+        """Prompts that no training has seen: see `harness.datasets.prompts`."""
+        limit: int | None = Field(default=None, gt=0)
+        """How many prompts to draw; all without it."""
+        temperature: float = Field(default=0.7, ge=0)
+        top_p: float = Field(default=0.9, gt=0, le=1)
+        max_tokens: int = Field(default=48, gt=0)
+        """Of an answer; a longer one is cut off, marked as it is, and counted."""
+        seed: int = 0
+        rubric: str = "microworld"
+        """A pointwise rubric: a built-in name or a file."""
+        judge_max_tokens: int = Field(default=512, gt=0)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.rubric = pointwise(config.rubric)
+        self.prompts = datasets.prompts(config.data, config.limit)
+        self.sampling = Sampling(
+            temperature=config.temperature,
+            top_p=config.top_p,
+            max_tokens=config.max_tokens,
+            seed=config.seed,
+        )
+
+    def answer(self, model: LoadedModel, log: RowLog) -> None:
+        """Have the model answer every prompt."""
+        answers.ask(model, self.prompts.rows, self.sampling, log)
+
+    def mark(
+        self,
+        model: ModelRef,
+        log: RowLog,
+        judge: LoadedModel | None,
+        earlier: Sequence[EvalResult],
+    ) -> EvalResult:
+        """Have the judge mark every answer.
+
+        Raises:
+            ConfigError: there is no judge.
+        """
+        if judge is None:
+            raise ConfigError("examiner needs a judge: add [judge] with an engine and a model")
+        sampling = Sampling(temperature=0, max_tokens=self.config.judge_max_tokens)
+        marker = Judge(self.rubric, judge, sampling)
+        given = answers.read(self.prompts.rows, log)
+        rows = (
+            (_key(row), {"instruction": row.prompt, "response": given[row.id].text})
+            for row in self.prompts.rows
+            if given[row.id].failure is None
+        )
+        verdicts.ask(marker, rows, log)
+        items = tuple(_item(row, given[row.id], log) for row in self.prompts.rows)
+        return EvalResult(
+            evaluation="examiner",
+            model=model.name,
+            protocol=protocol(
+                "examiner",
+                self.prompts.fingerprint,
+                self.sampling.fingerprint,
+                marker.fingerprint,
+            ),
+            description=(
+                f"{len(items)} prompts of {self.config.data}, answers {self.sampling.fingerprint}, "
+                f"judged by {judge.ref.name}, {self.rubric.fingerprint}, "
+                f"{answers.chat_template(log)}"
+            ),
+            metrics=(*_scores(items), *_lengths(list(given.values()))),
+            items=items,
+        )
+
+
+def _key(row: PromptRow) -> str:
+    return f"verdict/{row.id}"
+
+
+def _item(row: PromptRow, answer: Answer, log: RowLog) -> ItemResult:
+    outcome: Outcome
+    if answer.failure is not None:
+        outcome, verdict = answer.failure, None
+    else:
+        [reading] = verdicts.read(_key(row), log)
+        outcome, verdict = reading.outcome, reading.text
+    return ItemResult(
+        id=row.id,
+        answer=answer.text,
+        outcome=outcome,
+        category=row.category,
+        details={
+            "prompt": row.prompt,
+            "verdict": verdict,
+            "tokens": answer.tokens,
+            "truncated": answer.truncated,
+        },
+    )
+
+
+def _scores(items: Sequence[ItemResult]) -> list[Metric]:
+    """Average the points over all items and over each category."""
+    by_category: dict[str, list[ItemResult]] = defaultdict(list)
+    for item in items:
+        if item.category is not None:
+            by_category[item.category].append(item)
+    parts = {f"score/{category}": by_category[category] for category in sorted(by_category)}
+    return [_mean_points(name, part) for name, part in ({"score": items} | parts).items()]
+
+
+def _mean_points(name: str, items: Sequence[ItemResult]) -> Metric:
+    points = [item.outcome.value for item in items if isinstance(item.outcome, Score)]
+    return mean(points).metric(name, failed=len(items) - len(points))
+
+
+def _lengths(given: Sequence[Answer]) -> list[Metric]:
+    """Average the tokens of the answers there are, and count those that were cut off."""
+    there = [answer for answer in given if answer.failure is None]
+    tokens = [answer.tokens for answer in there if answer.tokens is not None]
+    truncated = sum(answer.truncated for answer in there)
+    return [
+        mean(tokens).metric("length_tokens", failed=len(given) - len(tokens)),
+        share(truncated, len(there)).metric("truncated", failed=len(given) - len(there)),
+    ]

@@ -1,0 +1,163 @@
+"""The command line. It reads a request, calls one function, and says where the result is.
+
+Light by design: nothing here, nor anything it imports at the top, imports torch.
+"""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Protocol, runtime_checkable
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness import machine, plugins
+from harness.config import PRESETS, RunConfig, presets, read_config, validate
+from harness.display import Display
+from harness.errors import HarnessError
+from harness.microworld.command import microworld
+from harness.records import RunRecord
+from harness.run import run as run_stages
+from harness.run import stages
+from harness.store import Store
+
+app = typer.Typer(
+    help="Measure language models, and improve them between measurements.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(microworld, name="microworld")
+
+Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
+DEFAULT_OUT = Path("runs")
+
+
+@runtime_checkable
+class ShownReport(Protocol):
+    """A report that can also be shown on a console."""
+
+    def show(self, record: RunRecord, console: Console) -> None:
+        """Print it, as wide as the console is."""
+        ...
+
+
+@app.command()
+def run(
+    request: Annotated[
+        str, typer.Argument(help=f"A TOML file, or one of: {', '.join(presets())}.")
+    ] = "micro",
+    iterations: Annotated[
+        int | None, typer.Option(help="How often to train; 0 only measures.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides every random number.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder [default: runs/REQUEST].")
+    ] = None,
+) -> None:
+    """Measure M0, and train and measure M1, M2 ...; the same command continues a run."""
+    machine.use_threads(machine.choose_threads())
+    config = read_config(request, {"iterations": iterations, "seed": seed})
+    store = Store(out or DEFAULT_OUT / Path(request).stem)
+    with Display() as display:
+        record = run_stages(config, store, display)
+    _report(config, record, store)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write a run's reports again, from its records alone; a run that is under way has them too."""
+    record = Store(folder).record()
+    config = validate(RunConfig, record.request, f"{folder}'s request")
+    _report(config, record, Store(folder))
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Say how far a run is."""
+    store = Store(folder)
+    record = store.record()
+    done = {str(result.stage): result for result in record.stages}
+    plan = stages(validate(RunConfig, record.request, f"{folder}'s request").iterations)
+    table = Table("stage", "state", "seconds", "models", box=None)
+    for stage in plan:
+        result = done.get(str(stage))
+        if result is None:
+            begun = store.stage_folder(stage).exists()
+            table.add_row(str(stage), "begun" if begun else "to come", "", "")
+        else:
+            seconds = sum(cost.seconds for cost in result.costs.values())
+            models = ", ".join(model.name for model in (*result.comparators, result.model))
+            table.add_row(str(stage), "done", f"{seconds:.1f}", models)
+    Console().print(table)
+    if len(done) < len(plan):
+        typer.echo(f"{len(plan) - len(done)} stages to come; give the same command to continue")
+
+
+@app.command("list")
+def list_plugins() -> None:
+    """List what can be named in a request."""
+    table = Table("kind", "name", "from", box=None)
+    for kind in plugins.KINDS:
+        for entry in plugins.installed(kind):
+            table.add_row(kind.group, entry.name, entry.value)
+    for name in presets():
+        table.add_row("request", name, str(PRESETS / f"{name}.toml"))
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, what is missing, and what a run would use, and why."""
+    threads = machine.choose_threads()
+    table = Table("what", "found", "for", box=None)
+    table.add_row("python", sys.version.split()[0], "everything (3.11 or newer)")
+    for package, use in machine.PACKAGES.items():
+        table.add_row(package, machine.installed(package) or "missing", use)
+    cards = machine.gpus()
+    table.add_row("device", ", ".join(cards) or "CPU", f"{len(cards)} GPUs shown by the driver")
+    table.add_row("threads", str(threads.count), threads.why)
+    table.add_row("disk", f"{machine.free_space(Path.cwd()):.0f} GB free", "weights of every model")
+    Console(soft_wrap=True).print(table)
+    missing = [name for name in machine.REQUIRED if machine.installed(name) is None]
+    if missing:
+        raise HarnessError(f"missing: {', '.join(missing)}; install the project again (`make setup`)")
+
+
+def _report(config: RunConfig, record: RunRecord, store: Store) -> None:
+    """Render every report that the request names, show what can be shown, and say where each is."""
+    reports = [plugins.build(plugins.REPORTS, choice).plugin for choice in config.reports]
+    written = [report.render(record, store.folder) for report in reports]
+    for report in reports:
+        if isinstance(report, ShownReport):
+            report.show(record, Console())
+    for path in written:
+        typer.echo(path)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(version("self-rewarding-harness"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Measure language models, and improve them between measurements."""
+
+
+def main() -> None:
+    """Run the command line: an expected error is one line, not a traceback."""
+    try:
+        app()
+    except HarnessError as error:
+        sys.exit(f"harness: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write("harness: interrupted; the same command continues\n")
+        sys.exit(130)
+

@@ -1,0 +1,144 @@
+"""What a user may ask for, and how a request is read.
+
+    [model]
+    location = "microworld"            # a checkpoint folder, a hub id, or the embedded M0
+
+    [trainer]
+    name = "self_rewarding"            # a plug-in by name; the other keys are its own options
+    candidates = 4
+
+A request is a TOML file or the name of one that comes with the harness (`harness/presets/`).
+Unknown keys are refused, with the closest known one.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from harness.errors import ConfigError
+from harness.records import ModelRef, Record
+
+R = TypeVar("R", bound=BaseModel)
+PRESETS = resources.files("harness") / "presets"
+
+
+class Choice(BaseModel):
+    """A plug-in by name, with the options it will check itself."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_bare_name_is_a_choice(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class JudgeConfig(Record):
+    """The stronger model that evaluations ask (GPT-4 in the paper)."""
+
+    engine: Choice
+    model: ModelRef
+
+
+class RunConfig(Record):
+    """A run: what to measure, and how often to train in between."""
+
+    model: ModelRef
+    iterations: int = Field(default=3, ge=0)
+    """How often to train. 0 measures the model as it is."""
+    seed: int = Field(default=0, ge=0)
+    engine: Choice = Choice(name="transformers")
+    trainer: Choice = Choice(name="self_rewarding")
+    judge: JudgeConfig | None = None
+    evaluations: tuple[Choice, ...] = ()
+    reports: tuple[Choice, ...] = (
+        Choice(name="markdown"),
+        Choice(name="summary"),
+        Choice(name="terminal"),
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "RunConfig":
+        names = [choice.name for choice in self.evaluations]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"evaluations name {', '.join(sorted(twice))} more than once")
+        return self
+
+
+def presets() -> Sequence[str]:
+    """List the requests that come with the harness."""
+    return sorted(file.name.removesuffix(".toml") for file in PRESETS.iterdir())
+
+
+def read_config(request: str, overrides: Mapping[str, Any]) -> RunConfig:
+    """Read a request by file or preset name, and lay the command line's values over it.
+
+    Raises:
+        ConfigError: no such request, no TOML, or a key or value that is not understood.
+    """
+    preset = PRESETS / f"{request}.toml"
+    source = preset if preset.is_file() else Path(request)
+    try:
+        table = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ConfigError(
+            f"no request {request!r}: neither a file nor one of {', '.join(presets())}"
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"request {request}: {error}") from error
+    table |= {key: value for key, value in overrides.items() if value is not None}
+    return validate(RunConfig, table, f"request {request}")
+
+
+def validate(kind: type[R], table: Mapping[str, Any], where: str) -> R:
+    """Check a table against a model; say in one line what is wrong and where.
+
+    Raises:
+        ConfigError: with every offending key.
+    """
+    try:
+        return kind.model_validate(dict(table))
+    except ValidationError as error:
+        problems = [_problem(kind, problem) for problem in error.errors()]
+        raise ConfigError(f"{where}: {'; '.join(problems)}") from error
+
+
+def _problem(kind: type[BaseModel], problem: Any) -> str:
+    path = [str(part) for part in problem["loc"]]
+    name = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        known = _fields(kind, path[:-1])
+        close = get_close_matches(path[-1], known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+        return f"unknown key {name!r}, {hint}"
+    if problem["type"] == "missing":
+        return f"{name!r} is missing"
+    given = problem["input"]
+    shown = "" if isinstance(given, dict | list) else f", not {given!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    return f"{name!r}: {message}{shown}" if name else message
+
+
+def _fields(kind: Any, path: Sequence[str]) -> list[str]:
+    """List the keys known at a place inside a model, as far as its annotations tell."""
+    for part in path:
+        field = getattr(kind, "model_fields", {}).get(part)
+        if field is None:
+            continue  # an index into a list, or the tag of a union
+        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        kind = next((option for option in options if hasattr(option, "model_fields")), kind)
+    return list(getattr(kind, "model_fields", {}))

@@ -1,0 +1,140 @@
+"""Load a Hugging Face model and its tokenizer from wherever a `ModelRef` points.
+
+Every reason why a location is no usable model ends here as a one-line `DataError`.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from harness.checkpoints import fingerprint, is_adapter, locate
+from harness.errors import DataError
+from harness.records import ModelRef
+
+_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
+"""What transformers raises for files that are missing, torn, or of an unknown architecture."""
+
+
+def load_model(
+    ref: ModelRef, device: torch.device, dtype: str, trust_remote_code: bool
+) -> PreTrainedModel:
+    """Load weights for inference, with a peft adapter merged into its base model.
+
+    Raises:
+        DataError: the location holds no model that can be loaded.
+    """
+    location = locate(ref)
+    adapter = location if is_adapter(location) else None
+    base = locate(adapter_base(location, ref.name)) if adapter else location
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it would spoil the run's own
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            base,
+            revision=None if adapter else ref.revision,
+            dtype="float32" if dtype == "auto" and device.type == "cpu" else dtype,
+            attn_implementation="sdpa",
+            trust_remote_code=trust_remote_code,
+        )
+        if adapter:
+            model.load_adapter(adapter)
+            for module in model.modules():
+                merge = getattr(module, "merge", None)
+                if merge is not None:
+                    merge()
+    except torch.OutOfMemoryError:
+        raise
+    except _UNREADABLE as error:
+        raise unloadable(ref, error) from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    model.to(device)  # type: ignore[arg-type]  # its decorator hides that it takes a device
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
+
+
+def load_tokenizer(
+    ref: ModelRef, chat_template: Path | None, trust_remote_code: bool
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer beside the weights, with another chat template where one is given.
+
+    Raises:
+        DataError: there is no tokenizer, or the template file cannot be read.
+    """
+    location = locate(ref)
+    if is_adapter(location) and not (Path(location) / "tokenizer_config.json").is_file():
+        location = locate(adapter_base(location, ref.name))
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            location, revision=ref.revision, trust_remote_code=trust_remote_code
+        )
+    except _UNREADABLE as error:
+        raise unloadable(ref, error) from error
+    if chat_template is not None:
+        try:
+            tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"the engine's option `chat_template` names {chat_template}, which cannot be read "
+                f"({error}); give a text file with a Jinja chat template"
+            ) from error
+    return tokenizer
+
+
+def identified(ref: ModelRef) -> ModelRef:
+    """Fill in the fingerprint of the weights, or check it where the reference has one.
+
+    Raises:
+        DataError: the weights are not those that the reference was made for.
+    """
+    location = locate(ref)
+    found = fingerprint(location, ref.revision)
+    if ref.fingerprint is not None and found != ref.fingerprint:
+        raise DataError(
+            f"{ref.name} at {ref.location} has the fingerprint {found}, but {ref.fingerprint} was "
+            "recorded: the weights were changed; restore them, or start a new run directory"
+        )
+    on_hub = not Path(location).is_dir()
+    return ref.model_copy(
+        update={"fingerprint": found, "revision": found if on_hub else ref.revision}
+    )
+
+
+def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Collect every token that ends an answer: the tokenizer's, and the generation config's."""
+    config = model.generation_config
+    configured = None if config is None else config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return frozenset(id for id in (*ends, tokenizer.eos_token_id) if isinstance(id, int))
+
+
+def adapter_base(location: str, name: str) -> ModelRef:
+    """Read from a peft adapter which model it adapts."""
+    file = Path(location) / "adapter_config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        return ModelRef(name=f"{name}'s base model", location=config["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{file} does not name the base model of the adapter; set its `base_model_name_or_path`"
+        ) from error
+
+
+def unloadable(ref: ModelRef, error: Exception) -> DataError:
+    """Say in one line why a model cannot be loaded."""
+    reason = str(error).strip().splitlines()
+    return DataError(
+        f"model {ref.name} cannot be loaded from {ref.location!r} "
+        f"({reason[0] if reason else type(error).__name__}); give a folder that "
+        "`save_pretrained` wrote for a causal language model, or the id of one on the hub"
+    )

@@ -1,0 +1,128 @@
+"""Prompts into token ids, and token ids into text.
+
+    (Message("user", "Hi"),)    the chat template, once; the tokenizer adds nothing to it
+    "Once upon a"               as in pretraining: with the tokenizer's BOS where it has one, no EOS
+    (2, 41, 3)                  as it is
+
+Each kind of prompt is tokenized here and nowhere else.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from transformers import PreTrainedTokenizerBase
+
+from harness.checkpoints import chat_text
+from harness.protocols import Continuation, Message, Prompt
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A tokenized prompt, never empty, and the continuation to score after it."""
+
+    id: str
+    prompt: Ids
+    continuation: Ids
+
+    @property
+    def length(self) -> int:
+        """Tokens in all."""
+        return len(self.prompt) + len(self.continuation)
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> list[Ids]:
+    """Tokenize prompts for generation; an empty one starts from BOS, or EOS where there is none."""
+    chats = [p for p in prompts if _is_chat(p)]
+    texts = [p for p in prompts if isinstance(p, str)]
+    rendered = [chat_text(tokenizer, cast(tuple[Message, ...], chat), True) for chat in chats]
+    found: dict[Prompt, Ids] = dict(zip(chats, _batch(tokenizer, rendered, False), strict=True))
+    found.update(zip(texts, _texts(tokenizer, texts), strict=True))
+    start = (_start(tokenizer),)
+    return [found.get(prompt, cast(Ids, prompt)) or start for prompt in prompts]
+
+
+def encode_continuations(
+    tokenizer: PreTrainedTokenizerBase, requests: Iterable[Continuation]
+) -> list[Pair]:
+    """Tokenize prompts with their continuations.
+
+    Text after text is tokenized whole and split where the prompt alone ends, so that a token
+    across the seam is the one the model was trained on; spaces at the end of a text prompt count
+    as the continuation's (lm-evaluation-harness, `TemplateLM._encode_pair`).
+    """
+    pairs = []
+    for request in requests:
+        prompt, continuation = _split(tokenizer, request.prompt, request.continuation)
+        pairs.append(Pair(request.id, prompt, continuation))
+    return pairs
+
+
+def decode_text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
+    """Decode what was sampled, without special tokens."""
+    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def cut(text: str, stop: Sequence[str]) -> str:
+    """Cut a text before the first stop string in it."""
+    return text[: min((text.find(string) for string in stop if string in text), default=None)]
+
+
+def has_stopped(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequence[str]) -> bool:
+    """Whether the last sampled token completes a stop string, however its tokens fall."""
+    # Every token that shows at all is a byte or more, so these hold the longest stop string.
+    window = max(len(string.encode()) for string in stop) + 8
+    recent = decode_text(tokenizer, ids[-window:])
+    if not any(string in recent for string in stop):
+        return False
+    text = decode_text(tokenizer, ids)  # the window may begin inside a word and read differently
+    return any(string in text for string in stop)
+
+
+def _split(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, continuation: str | Ids
+) -> tuple[Ids, Ids]:
+    if not isinstance(continuation, str):
+        return encode(tokenizer, [prompt])[0], continuation
+    if isinstance(prompt, str):
+        stripped = prompt.rstrip()
+        whole, before = _texts(tokenizer, [prompt + continuation, stripped])
+    elif _is_chat(prompt):
+        rendered = chat_text(tokenizer, cast(tuple[Message, ...], prompt), True)
+        whole, before = _batch(tokenizer, [rendered + continuation, rendered], False)
+    else:
+        before = cast(Ids, prompt)
+        whole = before + _batch(tokenizer, [continuation], False)[0]
+    after = whole[len(before) :]
+    return whole[: len(before)] or (_start(tokenizer),), after
+
+
+def _is_chat(prompt: Prompt) -> bool:
+    return not isinstance(prompt, str) and bool(prompt) and isinstance(prompt[0], Message)
+
+
+def _batch(tokenizer: PreTrainedTokenizerBase, texts: list[str], special: bool) -> list[Ids]:
+    if not texts:
+        return []
+    encoded = tokenizer(texts, add_special_tokens=special, verbose=False)["input_ids"]
+    return [tuple(ids) for ids in encoded]
+
+
+def _texts(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[Ids]:
+    """Tokenize documents that go on: without EOS, and with one BOS even where the text has it."""
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    encoded = []
+    for text, ids in zip(texts, _batch(tokenizer, texts, True), strict=True):
+        if ids and ids[-1] == eos and not text.endswith(str(tokenizer.eos_token)):
+            ids = ids[:-1]
+        if bos is not None and ids[:2] == (bos, bos):
+            ids = ids[1:]
+        encoded.append(ids)
+    return encoded
+
+
+def _start(tokenizer: PreTrainedTokenizerBase) -> int:
+    special = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return next(id for id in special if isinstance(id, int))

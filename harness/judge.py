@@ -1,0 +1,163 @@
+"""Ask a model to mark answers, and read its verdicts.
+
+A judge is a rubric (a text file with placeholders, and the way its verdict is read) and a loaded
+model. The same instrument serves self-rewarding, where a model judges itself, and evaluations,
+where a stronger model (or the micro-world's exact examiner) judges.
+
+    rubric   Question: {instruction} Answer: {response} ... end with "Score: <points>"
+    verdict  "Clear and right, but no detail. Score: 4"     -> Score(4)
+             "Clear and right, I would say"                 -> Failure(no_score)
+
+A verdict that cannot be read is a `Failure`, never a number: a number would be averaged into a
+score or, worse, trained on.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from harness.errors import ConfigError
+from harness.protocols import Completion, LoadedModel, Prompt, Request, Sampling, user
+from harness.records import Failure, Outcome, Score
+
+Reader = Callable[[str], Outcome]
+
+_NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?"
+_POINTS = re.compile(
+    rf"score\W{{0,4}}:\W{{0,8}}?({_NUMBER})(?![0-9.]*\s*[-–]\s*[0-9])"  # a range is no score
+    rf"(?:\s*(?:/|out of)\s*({_NUMBER}))?",
+    re.IGNORECASE,
+)
+_BETTER = re.compile(r"better\W{0,4}:\W{0,8}?\b(a|b|tie)\b", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"\{(instruction|response|output_1|output_2)\}|<(INSTRUCTION|RESPONSE)_HERE>"
+)
+
+
+def read_points(text: str, highest: float = 5.0) -> Outcome:
+    """Read the last `Score: <points>`, from 0 to `highest` (Yuan et al. 2024, Fig. 2)."""
+    found = list(_POINTS.finditer(text))
+    if not found:
+        return Failure(reason="no_score", detail=text[-160:])
+    value, scale = float(found[-1][1]), found[-1][2]
+    if scale is not None and float(scale) != highest:
+        return Failure(reason="wrong_scale", detail=found[-1][0])
+    if not 0 <= value <= highest:
+        return Failure(reason="out_of_range", detail=found[-1][0])
+    return Score(value=value)
+
+
+def read_better(text: str) -> Outcome:
+    """Read the last `Better: A | B | tie`: 1 where the first output is better, 0, or 0.5."""
+    found = _BETTER.findall(text)
+    if not found:
+        return Failure(reason="no_verdict", detail=text[-160:])
+    return Score(value={"a": 1.0, "b": 0.0, "tie": 0.5}[found[-1].lower()])
+
+
+@dataclass(frozen=True)
+class Rubric:
+    """A marking scheme: what the judge is told, and how its verdict is read."""
+
+    name: str
+    text: str
+    read: Reader
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the exact prompt text in every result that depends on it."""
+        return f"{self.name}@{hashlib.sha256(self.text.encode()).hexdigest()[:12]}"
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """Fill every placeholder in one pass, so that braces in an answer are only text."""
+
+        def value(match: re.Match[str]) -> str:
+            return values[(match[1] or match[2]).lower()]
+
+        return _PLACEHOLDER.sub(value, self.text)
+
+    def prompt(self, values: Mapping[str, str]) -> Prompt:
+        """Ask for a verdict in one user turn."""
+        return user(self.fill(values))
+
+
+def pointwise(name_or_file: str) -> Rubric:
+    """Load a rubric that gives an answer points: a built-in name, or a file of the user's own."""
+    return _load(name_or_file, read_points, {"instruction", "response"})
+
+
+def pairwise(name_or_file: str) -> Rubric:
+    """Load a rubric that compares two answers: a built-in name, or a file of the user's own."""
+    return _load(name_or_file, read_better, {"instruction", "output_1", "output_2"})
+
+
+def _load(name_or_file: str, read: Reader, needed: set[str]) -> Rubric:
+    builtin = resources.files("harness") / "rubrics" / f"{name_or_file}.txt"
+    source = builtin if builtin.is_file() else Path(name_or_file)
+    try:
+        text = source.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        names = sorted(
+            file.name.removesuffix(".txt")
+            for file in (resources.files("harness") / "rubrics").iterdir()
+        )
+        raise ConfigError(
+            f"rubric {name_or_file!r} is neither a readable file nor one of {', '.join(names)}"
+        ) from error
+    there = {(match[1] or match[2]).lower() for match in _PLACEHOLDER.finditer(text)}
+    if there != needed:
+        wanted = ", ".join(f"{{{name}}}" for name in sorted(needed))
+        raise ConfigError(f"rubric {name_or_file!r} must contain exactly {wanted}")
+    name = Path(name_or_file).stem
+    return Rubric(name=name, text=text, read=read)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sampled judgement of one row."""
+
+    id: str
+    index: int
+    text: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A rubric and a loaded model, with the sampling of its verdicts."""
+
+    rubric: Rubric
+    model: LoadedModel
+    sampling: Sampling
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, prompt and sampling: judges that differ in any of them are different judges."""
+        model = self.model.ref.fingerprint or self.model.ref.location
+        return f"{self.model.ref.name}:{model} {self.rubric.fingerprint} {self.sampling.fingerprint}"
+
+    def mark(self, rows: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[Verdict]:
+        """Mark (id, placeholder values) rows, `sampling.n` verdicts each, as they finish."""
+        requests = [
+            Request(id=id, prompt=self.rubric.prompt(values), sampling=self.sampling)
+            for id, values in rows
+        ]
+        for completion in self.model.generate(requests):
+            yield Verdict(
+                id=completion.id,
+                index=completion.index,
+                text=completion.text,
+                outcome=read_verdict(completion, self.rubric.read),
+            )
+
+
+def read_verdict(completion: Completion, read: Reader) -> Outcome:
+    """Read a judge's completion; a cut-off one is a failure even where it holds a number."""
+    if completion.failure is not None:
+        return completion.failure
+    if completion.finish_reason == "length":
+        return Failure(reason="truncated", detail=completion.text[-160:])
+    return read(completion.text)

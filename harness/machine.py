@@ -1,0 +1,103 @@
+"""What a run is about to use: threads, devices and packages, and why.
+
+Nothing here imports torch: threads have to be chosen before it is imported, and `harness doctor`
+should answer at once.
+"""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import JsonValue
+
+REQUIRED = ("torch", "transformers", "tokenizers", "trl", "datasets", "accelerate")
+
+PACKAGES: Mapping[str, str] = {
+    "torch": "engines and training",
+    "transformers": "engines and training",
+    "tokenizers": "engines and training",
+    "trl": "training",
+    "datasets": "training, data sets from the hub",
+    "accelerate": "training",
+    "peft": "training with LoRA (optional)",
+    "vllm": "a faster engine on GPUs (optional)",
+}
+
+
+@dataclass(frozen=True)
+class Threads:
+    """How many threads the mathematics may use, and why."""
+
+    count: int
+    why: str
+
+
+def choose_threads(environment: Mapping[str, str] = os.environ) -> Threads:
+    """Take what the user says (OMP_NUM_THREADS), else the cores that are idle now.
+
+    Two threads on one idle core are several times slower than one: they wait for each other at
+    every barrier.
+    """
+    said = environment.get("OMP_NUM_THREADS", "")
+    if said.isdigit() and int(said) > 0:
+        return Threads(int(said), "OMP_NUM_THREADS says so")
+    cores = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    idle = max(1, cores - round(load))
+    return Threads(idle, f"{cores} cores, load {load:.1f}")
+
+
+def use_threads(threads: Threads) -> None:
+    """Make the choice known to every library, and to child processes. Call before torch."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads.count)
+    # Tokenizers' own threads would compete, and warn after a fork.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def installed(package: str) -> str | None:
+    """The version of a package, or None; without importing it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown" if find_spec(package) else None
+
+
+def gpus() -> Sequence[str]:
+    """Names of the NVIDIA GPUs that the driver shows, without a CUDA library."""
+    cards = Path("/proc/driver/nvidia/gpus")
+    if not cards.is_dir():
+        return ()
+    found = []
+    for information in sorted(cards.glob("*/information")):
+        lines = dict(
+            line.split(":", 1) for line in information.read_text().splitlines() if ":" in line
+        )
+        found.append(lines.get("Model", "NVIDIA GPU").strip())
+    return found
+
+
+def free_space(folder: Path) -> float:
+    """Free disk space around a folder, in GB."""
+    return shutil.disk_usage(folder).free / 1e9
+
+
+def environment() -> dict[str, JsonValue]:
+    """What a run's numbers may depend on."""
+    cards: list[JsonValue] = [*gpus()]
+    return {
+        "harness": installed("self-rewarding-harness"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "gpus": cards,
+        "packages": {name: installed(name) for name in PACKAGES if installed(name)},
+        "command": " ".join(["harness", *sys.argv[1:]]),
+    }

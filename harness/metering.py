@@ -1,0 +1,177 @@
+"""Count what models do, and keep a model open while it is asked again.
+
+Plug-ins ask models; progress, tokens and seconds are counted around them, so that no plug-in has
+to do it and none can forget it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Protocol
+
+from harness.protocols import (
+    Completion,
+    Continuation,
+    Engine,
+    LoadedModel,
+    LogLikelihood,
+    Prompt,
+    Request,
+)
+from harness.records import Cost, ModelRef
+from harness.rows import RowLog
+
+
+class Display(Protocol):
+    """Whoever wants to know how far a run is."""
+
+    def stage(self, title: str, index: int, total: int) -> None:
+        """A stage begins, the `index`-th (from 1) of `total`."""
+        ...
+
+    def part(self, title: str) -> None:
+        """A part of the stage begins."""
+        ...
+
+    def rows(self, done: int, total: int | None, new_tokens: int) -> None:
+        """So many rows and new tokens of the part are there by now."""
+        ...
+
+    def part_done(self, cost: Cost) -> None:
+        """The part has ended."""
+        ...
+
+
+class Silent:
+    """A display for nobody."""
+
+    def stage(self, title: str, index: int, total: int) -> None:
+        """Say nothing."""
+
+    def part(self, title: str) -> None:
+        """Say nothing."""
+
+    def rows(self, done: int, total: int | None, new_tokens: int) -> None:
+        """Say nothing."""
+
+    def part_done(self, cost: Cost) -> None:
+        """Say nothing."""
+
+
+class Meter:
+    """The parts of a stage, what each cost, and how far the present one is."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._log: RowLog | None = None
+        self._cost = Cost()
+        self._asked = 0
+
+    @contextmanager
+    def stage(self, costs: RowLog) -> Iterator[None]:
+        """Account for a stage in its own log."""
+        with costs:
+            self._log = costs
+            try:
+                yield
+            finally:
+                self._log = None
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Account for a part; its cost is kept even where it is interrupted by an error."""
+        assert self._log is not None, "parts belong to a stage"
+        self._display.part(name)
+        self._cost, self._asked, begun = Cost(), 0, time.perf_counter()
+        try:
+            yield
+        finally:
+            cost = self._cost.model_copy(update={"seconds": time.perf_counter() - begun})
+            attempt = sum(1 for key in self._log if key.rpartition("#")[0] == name)
+            self._log.append(f"{name}#{attempt}", cost.model_dump())
+            self._display.part_done(cost)
+
+    def costs(self) -> dict[str, Cost]:
+        """Add up the stage's attempts, by part."""
+        assert self._log is not None, "costs belong to a stage"
+        total: dict[str, Cost] = {}
+        for key, row in self._log.items():
+            name = key.rpartition("#")[0]
+            total[name] = total.get(name, Cost()) + Cost.model_validate(row)
+        return total
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show how far a part is that asks no model, e.g. training steps."""
+        self._display.rows(done, total, 0)
+
+    def asked(self, rows: int) -> None:
+        """So many more rows were asked for."""
+        self._asked += rows
+
+    def finished(self, prompt_tokens: int, new_tokens: int) -> None:
+        """A row came back."""
+        cost = self._cost
+        self._cost = cost + Cost(rows=1, prompt_tokens=prompt_tokens, new_tokens=new_tokens)
+        self._display.rows(self._cost.rows, self._asked, self._cost.new_tokens)
+
+
+class MeteredModel:
+    """A loaded model whose rows and tokens are counted."""
+
+    def __init__(self, model: LoadedModel, meter: Meter) -> None:
+        self._model = model
+        self._meter = meter
+        self.ref = model.ref
+        self.chat_template = model.chat_template
+        self.context = model.context
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Complete every request, counting."""
+        requests = list(requests)
+        self._meter.asked(sum(request.sampling.n for request in requests))
+        for completion in self._model.generate(requests):
+            # A prompt is prefilled once for its n samples, and counted once.
+            prompt = len(completion.prompt_ids) if completion.index == 0 else 0
+            self._meter.finished(prompt, len(completion.token_ids))
+            yield completion
+
+    def loglikelihood(self, requests: Iterable[Continuation]) -> Iterator[LogLikelihood]:
+        """Score every continuation, counting."""
+        requests = list(requests)
+        self._meter.asked(len(requests))
+        for result in self._model.loglikelihood(requests):
+            self._meter.finished(result.tokens, 0)
+            yield result
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Count the prompt's tokens as `generate` would see them."""
+        return self._model.count_tokens(prompt)
+
+
+class KeptEngine:
+    """An engine that keeps its last model open, so that whoever asks it next need not load it.
+
+    M_t is measured, then writes and judges the next round's candidates: one load serves both.
+    """
+
+    def __init__(self, engine: Engine, meter: Meter) -> None:
+        self._engine = engine
+        self._meter = meter
+        self._open: tuple[str, str | None] | None = None
+        self._model: LoadedModel | None = None
+        self._stack = ExitStack()
+
+    @contextmanager
+    def open(self, model: ModelRef) -> Iterator[LoadedModel]:
+        """Open a model, or hand out the one that is open."""
+        wanted = (model.location, model.revision)
+        if self._model is None or self._open != wanted:
+            self.release()
+            loaded = self._stack.enter_context(self._engine.open(model))
+            self._model, self._open = MeteredModel(loaded, self._meter), wanted
+        yield self._model
+
+    def release(self) -> None:
+        """Give the open model's memory back."""
+        self._model, self._open = None, None
+        self._stack.close()

@@ -1,0 +1,13 @@
+"""The embedded micro-world: a small world of facts with an exact examiner.
+
+It is the offline default of `harness run`. What its rooms hold, each built on those before it:
+
+    facts      what is true                  "the dog barks"
+    items      questions, and parsing them   "What sound does the dog make?"
+    examiner   marks for any answer          "It moos."  ->  attempt and clear, 2 of 5
+    answers    answers of every quality, and the words of a verdict
+    datasets   the rows that training and evaluations are fed with
+    corpus     the text that M0 is pretrained on
+    tokenizer  1,664 tokens and the chat template       (imports transformers)
+    pretrain   the recipe of the weights in m0/         (imports torch)
+"""

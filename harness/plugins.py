@@ -1,0 +1,77 @@
+"""Find plug-ins by name, among everything installed, and build them from their options.
+
+Built-ins and strangers come through the same door, an entry point:
+
+    [project.entry-points."harness.evaluations"]
+    my_eval = "my_package.my_eval:MyEval"
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar, cast
+
+from harness.config import Choice, validate
+from harness.errors import PluginError
+from harness.protocols import Engine, Evaluation, Report, Trainer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """A kind of plug-in, known by its entry-point group."""
+
+    group: str
+
+
+ENGINES = Kind[Engine]("harness.engines")
+EVALUATIONS = Kind[Evaluation]("harness.evaluations")
+TRAINERS = Kind[Trainer]("harness.trainers")
+REPORTS = Kind[Report]("harness.reports")
+KINDS: tuple[Kind[Any], ...] = (ENGINES, EVALUATIONS, TRAINERS, REPORTS)
+
+
+@dataclass(frozen=True)
+class Built(Generic[T]):
+    """A plug-in that is ready, and everything it was asked for, defaults included."""
+
+    name: str
+    plugin: T
+    options: dict[str, Any]
+
+
+def installed(kind: Kind[T]) -> Sequence[EntryPoint]:
+    """List what is installed, by name, without importing any of it."""
+    return sorted(entry_points(group=kind.group), key=lambda entry: entry.name)
+
+
+def build(kind: Kind[T], choice: Choice) -> Built[T]:
+    """Build the chosen plug-in from its own options.
+
+    Raises:
+        PluginError: nothing, or more than one thing, goes by that name, or it does not import.
+        ConfigError: it does not understand its options.
+    """
+    entry = _find(kind, choice.name)
+    try:
+        plugin = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"{choice.name!r} of {kind.group} is {entry.value}, which cannot be imported: {error}"
+        ) from error
+    config = validate(plugin.Config, choice.options, f"{kind.group} {choice.name}")
+    options = {"name": choice.name, **config.model_dump(mode="json")}
+    return Built(name=choice.name, plugin=cast(T, plugin(config)), options=options)
+
+
+def _find(kind: Kind[T], name: str) -> EntryPoint:
+    found = {entry.value: entry for entry in installed(kind) if entry.name == name}
+    if not found:
+        names = ", ".join(sorted({entry.name for entry in installed(kind)}))
+        raise PluginError(f"{name!r} is not in {kind.group}, which has: {names}")
+    if len(found) > 1:
+        raise PluginError(
+            f"{name!r} in {kind.group} is claimed by {' and '.join(sorted(found))}; uninstall one"
+        )
+    return next(iter(found.values()))

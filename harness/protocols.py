@@ -1,0 +1,248 @@
+"""What can be plugged in: four protocols, one page.
+
+A plug-in is a class with a nested strict `Config` (a `records.Record`), built as `Plugin(config)`,
+and the verbs of its kind. Name it under the entry-point group of its kind and it can be used by
+that name, exactly like the built-in ones:
+
+    harness.engines        Engine      open a model; the model generates and gives log-likelihoods
+    harness.evaluations    Evaluation  answer with the model, then mark without it
+    harness.trainers       Trainer     improve a model
+    harness.reports        Report      render a run
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+from pydantic import JsonValue
+
+from harness.records import EvalResult, Failure, ModelRef, RunRecord
+from harness.rows import RowLog
+
+
+class Message(NamedTuple):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = tuple[Message, ...] | tuple[int, ...] | str
+"""Messages (the engine applies the chat template once), token ids (used as they are), or plain
+text (tokenized as a pretraining document would be)."""
+
+
+def user(text: str) -> Prompt:
+    """Make the commonest prompt: one user turn."""
+    return (Message("user", text),)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw completions. Temperature 0 is greedy."""
+
+    n: int = 1
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    logprobs: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """The part that a result depends on, in words."""
+        return f"T={self.temperature:g} top_p={self.top_p:g} max={self.max_tokens} n={self.n}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt and how often to complete it.
+
+    The id is the caller's; with the seed and the completion's index it decides the random
+    numbers of a row, so a row asked again, alone or in another batch, is drawn with the same ones.
+    """
+
+    id: str
+    prompt: Prompt
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One finished completion; `sampling.n` of them share a request's id."""
+
+    id: str
+    index: int
+    """Which of the request's n samples, from 0."""
+    text: str
+    """Decoded without special tokens, cut before the stop string that ended it."""
+    prompt_ids: tuple[int, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    """What was sampled, with the end token where it was sampled; training uses exactly these."""
+    finish_reason: Literal["stop", "length", "failed"] = "stop"
+    """`stop`: end token or stop string. `length`: cut off. `failed`: see `failure`."""
+    logprobs: tuple[float, ...] | None = None
+    """Natural-log probability of each sampled token at temperature 1, untruncated; where asked."""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A prompt and the text (or token ids) whose likelihood after it is asked."""
+
+    id: str
+    prompt: Prompt
+    continuation: str | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """How likely a continuation is."""
+
+    id: str
+    logprob: float
+    """Sum of natural-log probabilities over the continuation's tokens."""
+    tokens: int
+    greedy: bool
+    """Whether greedy decoding would give exactly this continuation."""
+    failure: Failure | None = None
+
+
+class LoadedModel(Protocol):
+    """A model in memory."""
+
+    ref: ModelRef
+    """With its fingerprint filled in."""
+    chat_template: str | None
+    """A hash of the chat template, part of every protocol fingerprint."""
+    context: int
+    """The longest prompt plus completion, in tokens."""
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Complete every request, yielding completions as they finish, in any order.
+
+        Every request yields exactly `sampling.n` completions; a row that cannot be done (its
+        prompt does not fit, say) yields them with a `failure`, and stops no other row.
+        """
+        ...
+
+    def loglikelihood(self, requests: Iterable[Continuation]) -> Iterator[LogLikelihood]:
+        """Score every continuation, yielding in any order."""
+        ...
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Count the prompt's tokens as `generate` would see them."""
+        ...
+
+
+class Engine(Protocol):
+    """Loads models. It knows nothing of tasks."""
+
+    def open(self, model: ModelRef) -> AbstractContextManager[LoadedModel]:
+        """Load a model, and give its memory back on leaving the context.
+
+        Raises:
+            DataError: the location holds no model, or its tokenizer lacks what is needed.
+        """
+        ...
+
+
+class Evaluation(Protocol):
+    """A question set, and how its answers are marked.
+
+    Both verbs keep their rows in the same log under keys of their own choosing, and ask only for
+    rows the log does not hold: that is all there is to resuming.
+    """
+
+    needs_judge: ClassVar[bool]
+    """Whether `mark` asks the judge; a run without a judge refuses such an evaluation early."""
+
+    def answer(self, model: LoadedModel, log: RowLog) -> None:
+        """Do all that needs the model."""
+        ...
+
+    def mark(
+        self,
+        model: ModelRef,
+        log: RowLog,
+        judge: LoadedModel | None,
+        earlier: Sequence[EvalResult],
+    ) -> EvalResult:
+        """Do all that does not, and say how the model did.
+
+        `earlier` holds this evaluation's results for the models before this one, oldest first.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a trainer is given to work with: no evaluation, and nothing an evaluation wrote."""
+
+    folder: Path
+    """This stage's own; it survives interruptions, and weights go under it."""
+    engine: Engine
+    seed: int
+    lineage: tuple[ModelRef, ...]
+    """Every model so far, oldest first, comparators included."""
+    earlier: tuple[Path, ...] = ()
+    """The folders of the training stages before this one, oldest first."""
+    part: Callable[[str], AbstractContextManager[None]] = field(default=lambda name: nullcontext())
+    """Name what is going on, so that progress is shown and its cost is accounted for."""
+    progress: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)
+    """Say how far a part is that asks no model: what, done, total."""
+    release: Callable[[], None] = field(default=lambda: None)
+    """Give back the memory of the engine's model, which stays loaded between uses: call it
+    before training."""
+
+    def log(self, name: str) -> RowLog:
+        """Open one of the stage's row logs."""
+        return RowLog(self.folder / f"{name}.jsonl")
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """What a trainer hands back."""
+
+    model: ModelRef
+    comparators: tuple[ModelRef, ...] = ()
+    metrics: dict[str, JsonValue] = field(default_factory=dict)
+
+
+class Trainer(Protocol):
+    """Makes a better model out of a model."""
+
+    def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
+        """Train once and say where the new weights are. `iteration` counts from 1."""
+        ...
+
+
+class Report(Protocol):
+    """Shows a run to a reader."""
+
+    def render(self, record: RunRecord, folder: Path) -> Path:
+        """Write the run out, from the record alone; the same record gives the same bytes."""
+        ...
+
+
+__all__ = [
+    "Completion",
+    "Continuation",
+    "Engine",
+    "Evaluation",
+    "Improvement",
+    "LoadedModel",
+    "LogLikelihood",
+    "Message",
+    "Prompt",
+    "Report",
+    "Request",
+    "RowLog",
+    "Sampling",
+    "Trainer",
+    "Workspace",
+    "user",
+]

@@ -1,0 +1,166 @@
+"""The nouns of a run: every type here is written to the run directory.
+
+A run directory read back is one `RunRecord`, and that is all a report ever sees:
+
+    RunRecord
+      request, environment
+      stages:  StageResult  (00-evaluate | 01-train | 01-evaluate | 02-train ...)
+                 model, comparators        ModelRef
+                 evaluations               EvalResult
+                   metrics                 Metric   value with its interval, n and failed
+                   items                   ItemResult -> Score | Failure
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+class Record(BaseModel):
+    """A fact on disk: immutable, and strict about what it contains."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelRef(Record):
+    """A set of weights and where it came from."""
+
+    name: str = "M0"
+    """Its place in the lineage: `M0` is the pretrained model, `M1` the first it was trained into."""
+    location: str
+    """A checkpoint folder, a hub id, or `microworld` for the embedded M0."""
+    revision: str | None = None
+    """The exact version at that location, where it has versions."""
+    parent: str | None = None
+    """The name of the model it was trained from."""
+    fingerprint: str | None = None
+    """A hash of the weights, once they have been read or written here."""
+
+
+class Stage(Record):
+    """One step of a run: `02-train` turns M1 into M2, `02-evaluate` measures what came out."""
+
+    iteration: int = Field(ge=0)
+    kind: Literal["evaluate", "train"]
+
+    def __str__(self) -> str:
+        return f"{self.iteration:02d}-{self.kind}"
+
+
+class Score(Record):
+    """A row that was scored."""
+
+    kind: Literal["score"] = "score"
+    value: float = Field(allow_inf_nan=False)
+
+
+class Failure(Record):
+    """A row that could not be scored: counted by its reason, never averaged, never trained on."""
+
+    kind: Literal["failure"] = "failure"
+    reason: str
+    """One or two words to count by: `no_score`, `out_of_range`, `truncated`, `prompt_too_long` ..."""
+    detail: str = ""
+    """What a person would look at, e.g. the end of the unreadable text."""
+
+
+Outcome = Annotated[Score | Failure, Field(discriminator="kind")]
+
+
+class ItemResult(Record):
+    """What a model answered to one item of an evaluation, and what that was worth."""
+
+    id: str
+    """The same for the same item in every model and every run, so that items can be paired."""
+    answer: str
+    outcome: Outcome
+    against: str | None = None
+    """The other model, where the item compares two."""
+    category: str | None = None
+    details: dict[str, JsonValue] = {}
+
+
+class Metric(Record):
+    """A number, how sure it is, and what it was computed from."""
+
+    name: str
+    value: float | None
+    """None where nothing could be scored: a failure is never a number."""
+    low: float | None = None
+    high: float | None = None
+    """The 95 % interval."""
+    n: int
+    """Of how many items (or pairs, where the metric is over pairs) the value is made."""
+    failed: int = 0
+    """How many more were asked and could not be scored."""
+    against: str | None = None
+    """The other model, where there is one."""
+
+
+class EvalResult(Record):
+    """One evaluation of one model. Per opponent, `scored + failed == asked`."""
+
+    evaluation: str
+    model: str
+    protocol: str
+    """What two results must share to be compared: data, prompts, sampling and judge, hashed."""
+    description: str = ""
+    """The protocol in words, e.g. `300 held-out prompts, judged by examiner (exact)`."""
+    metrics: tuple[Metric, ...]
+    items: tuple[ItemResult, ...] = ()
+    answers: dict[str, str] = {}
+    """By item id, what the model answered, where later models are compared with it."""
+
+    def metric(self, name: str, against: str | None = None) -> Metric | None:
+        """Find a metric by name, or None."""
+        found = (m for m in self.metrics if m.name == name and m.against == against)
+        return next(found, None)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Count what could not be scored, by cause."""
+        counts: dict[str, int] = {}
+        for item in self.items:
+            if isinstance(item.outcome, Failure):
+                counts[item.outcome.reason] = counts.get(item.outcome.reason, 0) + 1
+        return counts
+
+
+class Cost(Record):
+    """What one part of a stage took, added up over the attempts that were not killed."""
+
+    seconds: float = 0.0
+    rows: int = 0
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            seconds=self.seconds + other.seconds,
+            rows=self.rows + other.rows,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            new_tokens=self.new_tokens + other.new_tokens,
+        )
+
+
+class StageResult(Record):
+    """What a stage left behind."""
+
+    stage: Stage
+    model: ModelRef
+    """The model after the stage: a new one after training, the same one after evaluating."""
+    comparators: tuple[ModelRef, ...] = ()
+    """Baselines that the trainer handed back beside its model, e.g. the SFT baseline."""
+    evaluations: tuple[EvalResult, ...] = ()
+    metrics: dict[str, JsonValue] = {}
+    """The trainer's own numbers: rows in and out, failures by cause, histograms, losses."""
+    costs: dict[str, Cost] = {}
+    """By part of the stage, e.g. `judge` or `M1/head_to_head`."""
+
+
+class RunRecord(Record):
+    """A whole run, in the order it happened."""
+
+    request: dict[str, JsonValue]
+    environment: dict[str, JsonValue]
+    stages: tuple[StageResult, ...]

@@ -1,0 +1,200 @@
+"""The main path: measure, improve, measure again. Read this file first.
+
+A run is a straight line of stages:
+
+    00-evaluate M0 | 01-train -> SFT, M1 | 01-evaluate SFT, M1 | 02-train -> M2 | 02-evaluate ...
+
+Each stage is done once and kept on disk, and so is each row inside it: the same command continues
+a run that was interrupted.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from harness import plugins
+from harness.config import RunConfig
+from harness.errors import ConfigError
+from harness.machine import environment
+from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent
+from harness.plugins import Built
+from harness.protocols import Engine, Evaluation, LoadedModel, Report, Trainer, Workspace
+from harness.records import EvalResult, ModelRef, RunRecord, Stage, StageResult
+from harness.store import Store
+
+
+def run(config: RunConfig, store: Store, display: Display | None = None) -> RunRecord:
+    """Do every stage of a run that is not already done.
+
+    Raises:
+        HarnessError: with a message for the user; every finished row and stage is kept.
+    """
+    bench = Bench.build(config)
+    with store.begin(bench.request, environment()):
+        progress = Progress(bench, store, display or Silent())
+        try:
+            for stage in stages(config.iterations):
+                progress.perform(stage)
+        finally:
+            progress.engine.release()
+        return store.record()
+
+
+def stages(iterations: int) -> Sequence[Stage]:
+    """List the stages of a run in order."""
+    plan = [Stage(iteration=0, kind="evaluate")]
+    for iteration in range(1, iterations + 1):
+        plan.append(Stage(iteration=iteration, kind="train"))
+        plan.append(Stage(iteration=iteration, kind="evaluate"))
+    return plan
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The plug-ins of a run, all built before the first of them is used."""
+
+    config: RunConfig
+    engine: Built[Engine]
+    evaluations: tuple[Built[Evaluation], ...]
+    trainer: Built[Trainer]
+    judge: Built[Engine] | None
+    reports: tuple[Built[Report], ...]
+
+    @classmethod
+    def build(cls, config: RunConfig) -> "Bench":
+        """Build every plug-in the run names, or say what is wrong before anything runs."""
+        bench = cls(
+            config=config,
+            engine=plugins.build(plugins.ENGINES, config.engine),
+            evaluations=tuple(plugins.build(plugins.EVALUATIONS, c) for c in config.evaluations),
+            trainer=plugins.build(plugins.TRAINERS, config.trainer),
+            judge=plugins.build(plugins.ENGINES, config.judge.engine) if config.judge else None,
+            reports=tuple(plugins.build(plugins.REPORTS, choice) for choice in config.reports),
+        )
+        judged = [e.name for e in bench.evaluations if e.plugin.needs_judge]
+        if judged and config.judge is None:
+            raise ConfigError(
+                f"{', '.join(judged)} needs a judge: add [judge] with an engine and a model, "
+                "or leave the evaluation out"
+            )
+        return bench
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What was asked, every default included."""
+        request = self.config.model_dump(mode="json")
+        request["engine"] = self.engine.options
+        request["trainer"] = self.trainer.options
+        request["evaluations"] = [built.options for built in self.evaluations]
+        request["reports"] = [built.options for built in self.reports]
+        if self.judge:
+            request["judge"]["engine"] = self.judge.options
+        return request
+
+
+@dataclass
+class Progress:
+    """Where a run stands: the models so far, and what each evaluation found about them."""
+
+    bench: Bench
+    store: Store
+    display: Display
+
+    def __post_init__(self) -> None:
+        self.lineage = [self.bench.config.model]
+        self.fresh = tuple(self.lineage)
+        """The models to be measured next, baselines first."""
+        self.found: dict[str, list[EvalResult]] = {e.name: [] for e in self.bench.evaluations}
+        """By evaluation, the results so far, oldest model first."""
+        self.meter = Meter(self.display)
+        self.engine = KeptEngine(self.bench.engine.plugin, self.meter)
+
+    def perform(self, stage: Stage) -> None:
+        """Do a stage, or read what it left behind, and move on."""
+        result = self.store.stage_result(stage)
+        if result is None:
+            plan = stages(self.bench.config.iterations)
+            self.display.stage(str(stage), plan.index(stage) + 1, len(plan))
+            with self.meter.stage(self.store.costs_log(stage)):
+                do = self._evaluate if stage.kind == "evaluate" else self._train
+                result = do(stage).model_copy(update={"costs": self.meter.costs()})
+            self.store.finish_stage(result)
+        models = (*result.comparators, result.model)
+        if stage.kind == "train":
+            self.fresh = models
+            self.lineage.extend(models)
+        else:
+            self.lineage[-len(models) :] = models  # the same ones, now with their fingerprints
+            for model, built in product(models, self.bench.evaluations):
+                self._remember(stage, model, built.name)
+
+    def _evaluate(self, stage: Stage) -> StageResult:
+        """Measure the models that the stage before left behind, baselines first."""
+        known = [self._answer(stage, model) for model in self.fresh]
+        with self._judge() as judge:
+            for model, built in product(known, self.bench.evaluations):
+                self._mark(stage, model, built, judge)
+        return StageResult(stage=stage, model=known[-1], comparators=tuple(known[:-1]))
+
+    def _answer(self, stage: Stage, model: ModelRef) -> ModelRef:
+        """Do all that needs the model; return its reference with its fingerprint."""
+        with self.engine.open(model) as loaded:
+            for built in self.bench.evaluations:
+                if self.store.evaluation_result(stage, model.name, built.name):
+                    continue
+                with (
+                    self.store.evaluation_log(stage, model.name, built.name) as log,
+                    self.meter.part(f"{model.name}/{built.name}"),
+                ):
+                    built.plugin.answer(loaded, log)
+            return model.model_copy(update={"fingerprint": loaded.ref.fingerprint})
+
+    def _mark(
+        self, stage: Stage, model: ModelRef, built: Built[Evaluation], judge: LoadedModel | None
+    ) -> None:
+        """Do all that needs only the judge."""
+        if self.store.evaluation_result(stage, model.name, built.name) is None:
+            with (
+                self.store.evaluation_log(stage, model.name, built.name) as log,
+                self.meter.part(f"{model.name}/{built.name}/mark"),
+            ):
+                result = built.plugin.mark(model, log, judge, self.found[built.name])
+            self.store.finish_evaluation(stage, result)
+        self._remember(stage, model, built.name)
+
+    def _remember(self, stage: Stage, model: ModelRef, evaluation: str) -> None:
+        """Take up what was found about a model, for the models after it."""
+        result = self.store.evaluation_result(stage, model.name, evaluation)
+        if result is not None and all(r.model != model.name for r in self.found[evaluation]):
+            self.found[evaluation].append(result)
+
+    @contextmanager
+    def _judge(self) -> Iterator[LoadedModel | None]:
+        """Open the judge, once for all that is to be marked."""
+        config = self.bench.config.judge
+        judged = any(built.plugin.needs_judge for built in self.bench.evaluations)
+        if config is None or self.bench.judge is None or not judged:
+            yield None
+            return
+        with self.bench.judge.plugin.open(config.model) as judge:
+            yield MeteredModel(judge, self.meter)
+
+    def _train(self, stage: Stage) -> StageResult:
+        """Let the trainer make the next model."""
+        trained = [s for s in stages(stage.iteration - 1) if s.kind == "train"]
+        workspace = Workspace(
+            folder=self.store.stage_folder(stage),
+            engine=self.engine,
+            seed=self.bench.config.seed,
+            lineage=tuple(self.lineage),
+            earlier=tuple(self.store.stage_folder(s) for s in trained),
+            part=self.meter.part,
+            progress=self.meter.progress,
+            release=self.engine.release,
+        )
+        made = self.bench.trainer.plugin.improve(self.lineage[-1], stage.iteration, workspace)
+        return StageResult(
+            stage=stage, model=made.model, comparators=made.comparators, metrics=made.metrics
+        )

@@ -1,0 +1,150 @@
+"""Estimates with 95 % intervals.
+
+    >>> share(142, 256).value
+    0.5546875
+    >>> net_win(wins=142, ties=84, losses=30)
+    Estimate(value=0.4375, low=0.3523..., high=0.5226..., n=256)
+
+Bootstrap intervals are percentile intervals over `RESAMPLES` resamples of whole clusters
+(Efron and Tibshirani 1993, ch. 13; clusters as in Field and Welsh 2007). With fewer than two
+clusters nothing is known about the spread, and where every cluster says the same the bootstrap
+cannot see beyond it: the interval is then absent, or a single point.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from harness.records import Metric
+
+RESAMPLES = 5_000
+_Z = 1.96
+_BLOCK = 2**20  # indices drawn at a time, so that memory does not grow with the data
+
+
+class Estimate(NamedTuple):
+    """A value with its 95 % interval and what it was computed from.
+
+    Attributes:
+        value: None where nothing was there to compute it from.
+        low: Lower end of the interval, None where there is none.
+        high: Upper end.
+        n: How many items (pairs, verdicts ...) the value is made of.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    def metric(self, name: str, failed: int = 0, against: str | None = None) -> Metric:
+        """Write the estimate down under a name."""
+        return Metric(
+            name=name,
+            value=self.value,
+            low=self.low,
+            high=self.high,
+            n=self.n,
+            failed=failed,
+            against=against,
+        )
+
+
+def ratio(numerators: ArrayLike, denominators: ArrayLike, seed: int = 0) -> Estimate:
+    """Estimate a ratio of sums over clusters, with a clustered bootstrap interval.
+
+    Items of one cluster (the pairs of one instruction, say) are not independent, so that whole
+    clusters are resampled. Resamples whose denominator is 0 have no ratio and are left out.
+
+    Args:
+        numerators: One sum per cluster, shape (clusters,).
+        denominators: One item count per cluster, shape (clusters,); their sum is the n.
+        seed: Of the resampling; the same seed resamples the same clusters in every metric.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    sums = np.stack([np.asarray(part, dtype=float) for part in (numerators, denominators)], axis=1)
+    top, bottom = sums.sum(axis=0)
+    if not bottom:
+        return Estimate(None, None, None, 0)
+    low, high = _percentile_interval(sums, seed) if len(sums) > 1 else (None, None)
+    return Estimate(float(top / bottom), low, high, int(bottom))
+
+
+def mean(values: Sequence[float], seed: int = 0) -> Estimate:
+    """Estimate a mean of independent items, with a bootstrap interval."""
+    return ratio(values, np.ones(len(values)), seed)
+
+
+def paired_difference(
+    left: Mapping[str, float], right: Mapping[str, float], seed: int = 0
+) -> Estimate:
+    """Estimate the mean of left minus right over the items that both have, by item id.
+
+    What makes an item easy or hard cancels out, so that the interval is narrower than that of the
+    difference of two means.
+    """
+    shared = sorted(left.keys() & right.keys())
+    return mean([left[id] - right[id] for id in shared], seed)
+
+
+def share(count: int, n: int) -> Estimate:
+    """Estimate a share of independent items, with Wilson's (1927) score interval.
+
+    Unlike a bootstrap or normal interval it has a width at 0 and 1 and never leaves [0, 1].
+    """
+    if n == 0:
+        return Estimate(None, None, None, 0)
+    p = count / n
+    centre = p + _Z**2 / (2 * n)
+    half = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    scale = 1 + _Z**2 / n
+    # At 0 and n the end is exact; only the rounding of the square root moves it.
+    low = 0.0 if count == 0 else (centre - half) / scale
+    high = 1.0 if count == n else (centre + half) / scale
+    return Estimate(p, low, high, n)
+
+
+def net_win(wins: int, ties: int, losses: int) -> Estimate:
+    """Estimate the share of wins minus the share of losses, with a normal interval.
+
+    The half width is 1.96 sqrt((win + loss - net^2) / n): an item is worth +1, 0 or -1.
+    """
+    n = wins + ties + losses
+    if n == 0:
+        return Estimate(None, None, None, 0)
+    net = (wins - losses) / n
+    half = _Z * math.sqrt(((wins + losses) / n - net**2) / n)
+    return Estimate(net, max(net - half, -1.0), min(net + half, 1.0), n)
+
+
+def sign_test(wins: int, losses: int) -> float | None:
+    """Compute the two-sided p of an exact sign test: are wins and losses equally likely?
+
+    Ties say nothing about it and are left out (Dixon and Mood 1946). None without any win or loss.
+    """
+    n = wins + losses
+    if n == 0:
+        return None
+    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
+    return min(1.0, tail / (1 << (n - 1)))
+
+
+def _percentile_interval(sums: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """Resample clusters; `sums` has shape (clusters, 2): numerator and denominator."""
+    rng = np.random.default_rng(seed)
+    clusters = len(sums)
+    block = max(1, _BLOCK // clusters)
+    tops, bottoms = [], []
+    for start in range(0, RESAMPLES, block):
+        drawn = rng.integers(clusters, size=(min(block, RESAMPLES - start), clusters))
+        tops.append(sums[drawn, 0].sum(axis=1))
+        bottoms.append(sums[drawn, 1].sum(axis=1))
+    top, bottom = np.concatenate(tops), np.concatenate(bottoms)
+    there = bottom > 0
+    low, high = np.percentile(top[there] / bottom[there], [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,206 @@
+"""The run directory. No other module knows a path inside it.
+
+    <run>/request.json                               the exact request, defaults included
+    <run>/environment.json                           what it began on
+    <run>/lock                                       held while a process works here
+    <run>/stages/01-evaluate/M1/head_to_head.jsonl   rows, as they finish
+    <run>/stages/01-evaluate/M1/head_to_head.json    an EvalResult: this evaluation is done
+    <run>/stages/02-train/...                        whatever the trainer keeps
+    <run>/stages/02-train/stage.json                 a StageResult: this stage is done
+    <run>/report.md, summary.json ...                what the reports wrote
+
+A `.json` file is written aside and renamed, so that it is there whole or not at all.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from harness.errors import StoreError
+from harness.records import EvalResult, Record, RunRecord, Stage, StageResult
+from harness.rows import RowLog, unwritable
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A run on disk."""
+
+    folder: Path
+
+    @contextmanager
+    def begin(
+        self, request: Mapping[str, Any], environment: Mapping[str, Any]
+    ) -> Iterator[None]:
+        """Hold the directory for this process, for this request only.
+
+        Raises:
+            StoreError: another process works here, the request differs in more than growing
+                `iterations`, or the directory cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("a+")
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                raise StoreError(
+                    f"{self.folder} is in use by process {lock.read().strip() or 'unknown'}; "
+                    "wait for it, or name another directory with --out"
+                ) from error
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            self._pin(request)
+            if not (self.folder / "environment.json").exists():
+                write_json(self.folder / "environment.json", environment)
+            yield
+
+    def _pin(self, request: Mapping[str, Any]) -> None:
+        path = self.folder / "request.json"
+        if path.exists():
+            begun = _read_json(path)
+            changed = sorted(_differences(begun, request))
+            grown = request["iterations"] >= begun["iterations"]
+            if set(changed) - {"iterations"} or not grown:
+                shown = "; ".join(
+                    f"{name}: {_at(begun, name)} -> {_at(request, name)}" for name in changed
+                )
+                raise StoreError(
+                    f"{self.folder} was begun with another request ({shown}); only iterations "
+                    "may grow: give the first request again, or another directory with --out"
+                )
+        write_json(path, request)
+
+    def stage_folder(self, stage: Stage) -> Path:
+        """Where a stage keeps its files."""
+        return self.folder / "stages" / str(stage)
+
+    def stage_result(self, stage: Stage) -> StageResult | None:
+        """What a finished stage left behind, or None where it has not finished."""
+        return _read_record(StageResult, self.stage_folder(stage) / "stage.json")
+
+    def finish_stage(self, result: StageResult) -> None:
+        """Mark a stage as done: the last thing written in it."""
+        write_json(
+            self.stage_folder(result.stage) / "stage.json",
+            result.model_dump(mode="json", exclude={"evaluations"}),
+        )
+
+    def evaluation_log(self, stage: Stage, model: str, evaluation: str) -> RowLog:
+        """The rows of one evaluation of one model."""
+        return RowLog(self.stage_folder(stage) / model / f"{evaluation}.jsonl")
+
+    def evaluation_result(self, stage: Stage, model: str, evaluation: str) -> EvalResult | None:
+        """What a finished evaluation found, or None."""
+        return _read_record(EvalResult, self.stage_folder(stage) / model / f"{evaluation}.json")
+
+    def finish_evaluation(self, stage: Stage, result: EvalResult) -> None:
+        """Mark an evaluation as done."""
+        path = self.stage_folder(stage) / result.model / f"{result.evaluation}.json"
+        write_json(path, result.model_dump(mode="json"))
+
+    def costs_log(self, stage: Stage) -> RowLog:
+        """What the parts of a stage took, an entry an attempt."""
+        return RowLog(self.stage_folder(stage) / "costs.jsonl")
+
+    def record(self) -> RunRecord:
+        """Read the whole run back, as far as it has come.
+
+        Raises:
+            StoreError: there is no run here, or a file of it is damaged.
+        """
+        request, environment = self.folder / "request.json", self.folder / "environment.json"
+        if not request.exists():
+            raise StoreError(f"{self.folder} holds no run (no request.json); give a run's folder")
+        results = [
+            self._with_evaluations(StageResult.model_validate(_read_json(path)))
+            for path in (self.folder / "stages").glob("*/stage.json")
+        ]
+        order = {"train": 0, "evaluate": 1}
+        results.sort(key=lambda result: (result.stage.iteration, order[result.stage.kind]))
+        return RunRecord(
+            request=_read_json(request),
+            environment=_read_json(environment),
+            stages=tuple(results),
+        )
+
+    def _with_evaluations(self, result: StageResult) -> StageResult:
+        """Read a stage's evaluations from their own files: each is on disk once."""
+        models = [model.name for model in (*result.comparators, result.model)]
+        names = [choice["name"] for choice in _read_json(self.folder / "request.json")["evaluations"]]
+        found = [
+            self.evaluation_result(result.stage, model, name) for model in models for name in names
+        ]
+        kept = tuple(evaluation for evaluation in found if evaluation is not None)
+        return result.model_copy(update={"evaluations": kept})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a file whole or not at all."""
+    aside = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); restore it, or begin anew") from error
+
+
+def _read_record(kind: type[R], path: Path) -> R | None:
+    if not path.exists():
+        return None
+    try:
+        return kind.model_validate(_read_json(path))
+    except ValidationError as error:
+        raise StoreError(
+            f"{path} is not a {kind.__name__} of this version "
+            f"({error.error_count()} fields differ); begin anew, or use the version it is from"
+        ) from error
+
+
+def _differences(left: Any, right: Any, at: str = "") -> Iterator[str]:
+    """Name the places where two JSON values differ, as dotted paths."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in left.keys() | right.keys():
+            inside = f"{at}.{key}" if at else key
+            if key not in left or key not in right:
+                yield inside
+            else:
+                yield from _differences(left[key], right[key], inside)
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for index, (one, other) in enumerate(zip(left, right, strict=True)):
+            yield from _differences(one, other, f"{at}.{index}")
+    elif left != right:
+        yield at
+
+
+def _at(value: Any, path: str) -> str:
+    """Show what stands at a dotted path."""
+    for part in path.split("."):
+        inside = value.get(part, "nothing") if isinstance(value, dict) else value[int(part)]
+        value = inside
+    return json.dumps(value)

@@ -1,0 +1,98 @@
+"""What a run shows, in one sentence an axis, by rules that are written down here.
+
+    Instruction following   M1 better than M0 (+0.92 [+0.80, +1.05]), ... Examiner score: M0 2.46, ...
+    Judging                 M3 no clear change from M1 (...). Agreement with human pairs: M0 0.52, ...
+    Model against model     M1 better than M0 (+0.45 [+0.38, +0.52]), M2 better than M1 (...)
+
+A difference counts where its 95 % interval leaves out 0; otherwise there is "no clear change",
+which does not say that there is none.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from harness.records import RunRecord
+from harness.statistics.intervals import Estimate
+from reports.blocks import Figure, Points
+from reports.series import Series, chain, evaluations, models
+from reports.tables import difference
+
+NO_CHANGE = "no clear change"
+
+
+def findings(record: RunRecord) -> Points:
+    """Say what the run shows about each axis."""
+    by_name = {series.name: series for series in evaluations(record)}
+    return Points(
+        (
+            ("Instruction following", _answering(record, by_name.get("examiner"))),
+            ("Judging", _judging(record, by_name.get("judge_agreement"))),
+            ("Model against model", _head_to_head(record, by_name.get("head_to_head"))),
+        )
+    )
+
+
+def _answering(record: RunRecord, series: Series | None) -> str:
+    if series is None:
+        return "not measured by an examiner in this run."
+    levels = _levels(record, series, "score")
+    if not levels:
+        return "not a single answer could be scored."
+    return _sentences(_steps(chain(record), series), f"Examiner score (of 5): {levels}")
+
+
+def _judging(record: RunRecord, series: Series | None) -> str:
+    if series is None:
+        return "not measured: judge_agreement did not run."
+    levels = _levels(record, series, "pairwise_accuracy")
+    if not levels:
+        return "not a single judgement could be read, so no agreement can be given."
+    trained = [name for name in chain(record)[1:] if series.scores(name)]
+    steps = _steps((trained[0], trained[-1]), series) if len(trained) > 1 else ()
+    return _sentences(steps, f"Agreement with human pairs (ties left out): {levels}")
+
+
+def _head_to_head(record: RunRecord, series: Series | None) -> str:
+    if series is None:
+        return "not measured: head_to_head did not run."
+    steps = [
+        _step(later, earlier, Estimate(metric.value, metric.low, metric.high, metric.n))
+        for earlier, later in pairwise(chain(record))
+        if (metric := series.metric(later, "net_win", earlier))
+    ]
+    return _sentences(steps, "The figures are net wins") if steps else "no models were compared."
+
+
+def _sentences(steps: Iterable[str], levels: str) -> str:
+    said = ", ".join(steps)
+    return f"{said}. {levels}." if said else f"{levels}."
+
+
+def _steps(names: Sequence[str], series: Series) -> Iterator[str]:
+    """Compare each model with the one before, item by item."""
+    for earlier, later in pairwise(names):
+        change = difference(series, later, earlier)
+        if change.n:
+            yield _step(later, earlier, change)
+
+
+def _step(later: str, earlier: str, change: Estimate) -> str:
+    if change.value is None:
+        return f"{later} cannot be compared with {earlier} (nothing could be scored)"
+    figure = Figure(change.value, change.low, change.high, signed=True)
+    shown = f"{figure.text} {figure.interval}".strip()
+    return f"{later} {verdict(change.low, change.high)} {earlier} ({shown})"
+
+
+def _levels(record: RunRecord, series: Series, name: str) -> str:
+    """List a metric's value for every model that has one."""
+    found = [(model.name, series.metric(model.name, name)) for model in models(record)]
+    values = [(model, m.value) for model, m in found if m is not None and m.value is not None]
+    return ", ".join(f"{model} {Figure(value).text}" for model, value in values)
+
+
+def verdict(low: float | None, high: float | None) -> str:
+    """Say what an interval of a difference shows, as the middle of a sentence."""
+    if low is None or high is None:
+        return "against"
+    return "better than" if low > 0 else "worse than" if high < 0 else f"{NO_CHANGE} from"

@@ -1,0 +1,111 @@
+"""A run as `report.md`: for people, pull requests and papers.
+
+Names and notes are escaped. Prompts and answers stand in fenced blocks, where nothing is read as
+Markdown or HTML, no address becomes a link and no name a mention.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.records import Record, RunRecord
+from harness.rows import unwritable
+from reports.blocks import Block, Cell, Figure, Points, Row, Sample, Section, Table
+from reports.figures import LONGEST_TEXT, listed, visible
+from reports.page import details, overview
+
+SAMPLE_WIDTH = 100
+_SPECIAL = re.compile(r"([\\`*~$])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])|(\])(?=[(\[:])")
+_FENCE = re.compile(r"`{3,}")
+
+
+class Markdown:
+    """Writes `report.md`."""
+
+    class Config(Record):
+        """Nothing to configure."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def render(self, record: RunRecord, folder: Path) -> Path:
+        """Write the report, from the record alone; the same record gives the same bytes.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        path = folder / "report.md"
+        try:
+            path.write_text(markdown(record), encoding="utf-8")
+        except OSError as error:
+            raise unwritable(path, error) from error
+        return path
+
+
+def markdown(record: RunRecord) -> str:
+    """Write a run as Markdown."""
+    first = overview(record)
+    sections = (*first.findings, *first.figures, *details(record))
+    return "\n\n".join(["# Run report", *(part for s in sections for part in _section(s))]) + "\n"
+
+
+def escape(text: str) -> str:
+    """Make a plain text mean itself in Markdown, in a table as well as outside."""
+    text = visible(text, longest=LONGEST_TEXT * 4)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
+    return _SPECIAL.sub(lambda match: f"\\{match[0]}", text)
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"## {escape(section.title)}"
+    for block in section.blocks:
+        yield from _block(block)
+
+
+def _block(block: Block) -> Iterator[str]:
+    match block:
+        case str():
+            yield escape(block)
+        case Points():
+            yield "\n".join(_point(name, text) for name, text in block.items)
+        case Table():
+            yield from _table(block)
+        case Sample():
+            yield f"**{escape(block.title)}**"
+            lines = block.lines(SAMPLE_WIDTH)
+            yield "\n".join(["```text", *lines, "```"])
+
+
+def _point(name: str, text: str) -> str:
+    return f"- **{escape(name)}**: {escape(text)}" if name else f"- {escape(text)}"
+
+
+def _table(table: Table) -> Iterator[str]:
+    if table.title:
+        yield f"### {escape(table.title)}"
+    counted = table.counted
+    heads = ["", *table.columns, *(["n", "failed"] if counted else [])]
+    lines = [
+        _line([escape(head) for head in heads]),
+        _line(["---", *["---:"] * (len(heads) - 1)]),
+        *(_line(_cells(row, counted=counted)) for row in table.rows),
+    ]
+    yield "\n".join(lines)
+    if table.note:
+        yield escape(table.note)
+
+
+def _cells(row: Row, *, counted: bool) -> list[str]:
+    counts = [listed(row.n), listed(row.failed)] if counted else []
+    return [escape(row.label), *map(_cell, row.cells), *counts]
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, Figure):
+        text = f"{cell.text} {cell.interval}".strip()
+        return f"**{text}**" if cell.tone else text
+    return escape(cell)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

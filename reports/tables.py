@@ -1,0 +1,211 @@
+"""The tables of a run: what was measured, on how many items, at what cost.
+
+    examiner                M0                  M1                  n    failed
+    score                   2.46 [2.31, 2.60]   3.38 [3.22, 3.53]   250  0
+    length tokens           11.9 [11.4, 12.5]   13.0 [12.6, 13.4]   250  0
+
+Each function makes tables from the record alone; one without anything to show makes none.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from harness.records import Cost, Metric, RunRecord
+from harness.statistics.intervals import Estimate, paired_difference
+from reports.blocks import Cell, Figure, Row, Table, Tone
+from reports.figures import duration, places
+from reports.series import Series, evaluations, models
+
+NOT_RUN = "not run"
+NO_SCORE = "no score"
+SIGNED = {"net_win", "spearman", "kendall_tau"}
+"""Metrics that may be negative, so that a plus sign tells the reader something."""
+
+
+def measurements(series: Series) -> Iterator[Table]:
+    """Tabulate one evaluation: each model alone, then the models against each other."""
+    note = " ".join(_descriptions(series))
+    wholes = [metric for metric in series.metrics if "/" not in metric]
+    if wholes:
+        rows = tuple(_metric_row(series, metric, label(metric)) for metric in wholes)
+        yield Table(series.name, tuple(series.results), rows, note)
+    if series.comparisons:
+        yield comparisons(series, note="" if wholes else note)
+
+
+def comparisons(series: Series, note: str = "") -> Table:
+    """Tabulate the models against each other: a row a pair."""
+    names = series.comparison_metrics
+    rows = []
+    for model, against in series.comparisons:
+        found = [series.metric(model, name, against) for name in names]
+        cells = tuple(
+            figure(metric, signed=name in SIGNED, tone=_tone(metric) if name == "net_win" else "")
+            for name, metric in zip(names, found, strict=True)
+        )
+        rows.append(_counted(f"{model} against {against}", cells, found[:1]))
+    return Table(
+        title=f"{series.name}, model against model",
+        columns=tuple(label(name) for name in names),
+        rows=tuple(rows),
+        note=f"n and failed are those of {label(names[0])}. {note}".strip(),
+    )
+
+
+def categories(series: Series) -> Iterator[Table]:
+    """Tabulate the metrics that are parts of another, e.g. `score/math` of `score`."""
+    parts = [metric for metric in series.metrics if "/" in metric]
+    for whole in dict.fromkeys(part.split("/", 1)[0] for part in parts):
+        rows = tuple(
+            _metric_row(series, part, label(part.split("/", 1)[1]))
+            for part in parts
+            if part.split("/", 1)[0] == whole
+        )
+        yield Table(f"{series.name}, {label(whole)} by category", tuple(series.results), rows)
+
+
+def differences(record: RunRecord) -> Iterator[Table]:
+    """Tabulate paired differences between consecutive models, and between last and first."""
+    names = [model.name for model in models(record)]
+    steps = [(later, earlier) for earlier, later in pairwise(names)]
+    if len(names) > 2:
+        steps.append((names[-1], names[0]))
+    rows = []
+    for series in evaluations(record):
+        found = [difference(series, later, earlier) for later, earlier in steps]
+        if any(one.n for one in found):
+            name = series.item_metric() or "mean item score"
+            rows.append(
+                _row(
+                    f"{label(series.name)}, {label(name)}",
+                    [one.metric(name) if one.n else None for one in found],
+                    signed=True,
+                    toned=True,
+                )
+            )
+    if rows:
+        yield Table(
+            title="Paired differences",
+            columns=tuple(f"{later} - {earlier}" for later, earlier in steps),
+            rows=tuple(rows),
+            note="The same items for both models of a pair. Where the interval holds 0, no change "
+            "is shown. The intervals are not corrected for how many there are.",
+        )
+
+
+def difference(series: Series, later: str, earlier: str) -> Estimate:
+    """Estimate how much better a model does than another on the items that both have."""
+    return paired_difference(series.scores(later), series.scores(earlier))
+
+
+def costs(record: RunRecord) -> Iterator[Table]:
+    """Tabulate what every part of every stage took; a stage's parts add up to its own line."""
+    rows = []
+    total = Cost()
+    for result in record.stages:
+        if not result.costs:
+            continue
+        stage = sum(result.costs.values(), Cost())
+        total += stage
+        rows.append(_cost_row(f"{result.stage}", stage))
+        rows += [_cost_row(f"· {part}", cost) for part, cost in result.costs.items()]
+    if rows:
+        yield Table("", _COSTS, (*rows, _cost_row("whole run", total)))
+
+
+def stage_costs(record: RunRecord) -> Iterator[Table]:
+    """Tabulate what every stage took as a whole."""
+    totals = [(str(r.stage), sum(r.costs.values(), Cost())) for r in record.stages if r.costs]
+    if totals:
+        whole = ("whole run", sum((cost for _, cost in totals), Cost()))
+        rows = tuple(_cost_row(name, cost) for name, cost in (*totals, whole))
+        yield Table("", _COSTS, rows)
+
+
+_COSTS = ("time", "rows", "prompt tokens", "new tokens", "new tokens/s")
+
+
+def _cost_row(name: str, cost: Cost) -> Row:
+    speed = f"{cost.new_tokens / cost.seconds:,.0f}" if cost.new_tokens and cost.seconds else ""
+    counts = (cost.rows, cost.prompt_tokens, cost.new_tokens)
+    return Row(
+        label=name,
+        cells=(duration(cost.seconds), *(f"{count:,}" if count else "" for count in counts), speed),
+    )
+
+
+POLICIES = {
+    "pairwise_accuracy": "pair accuracy, ties left out",
+    "pairwise_accuracy_half": "pair accuracy, a tie counts half",
+    "pairwise_accuracy_ties_wrong": "pair accuracy, ties wrong",
+    "pairwise_accuracy_ties_correct": "pair accuracy, ties right",
+}
+"""The four tie policies, each by its whole name: the numbers differ by many points."""
+
+
+def label(metric: str) -> str:
+    """Write a metric's name for reading."""
+    return POLICIES.get(metric, metric.replace("_", " "))
+
+
+def figure(metric: Metric | None, *, signed: bool = False, tone: Tone = "") -> Cell:
+    """Show a single metric."""
+    if metric is None:
+        return NOT_RUN
+    if metric.value is None:
+        return NO_SCORE
+    shown = places([metric.value, metric.low, metric.high])
+    return Figure(metric.value, metric.low, metric.high, shown, signed, tone)
+
+
+def _metric_row(series: Series, metric: str, name: str) -> Row:
+    found = [series.metric(model, metric) for model in series.results]
+    return _row(name, found, signed=metric in SIGNED)
+
+
+def _row(
+    name: str, metrics: Sequence[Metric | None], *, signed: bool = False, toned: bool = False
+) -> Row:
+    """Line metrics up, all with the same number of decimals."""
+    there = [metric for metric in metrics if metric is not None]
+    shown = places([end for metric in there for end in (metric.value, metric.low, metric.high)])
+    cells: list[Cell] = []
+    for metric in metrics:
+        if metric is None or metric.value is None:
+            cells.append(figure(metric))
+        else:
+            tone = _tone(metric) if toned else ""
+            cells.append(Figure(metric.value, metric.low, metric.high, shown, signed, tone))
+    return _counted(name, tuple(cells), metrics)
+
+
+def _counted(name: str, cells: tuple[Cell, ...], metrics: Iterable[Metric | None]) -> Row:
+    there = [metric for metric in metrics if metric is not None]
+    return Row(
+        label=name,
+        cells=cells,
+        n=_counts([metric.n for metric in there]),
+        failed=_counts([metric.failed for metric in there]),
+    )
+
+
+def _counts(counts: Sequence[int]) -> tuple[int, ...]:
+    """Keep equal counts once, different ones each."""
+    return tuple(set(counts)) if len(set(counts)) == 1 else tuple(counts)
+
+
+def _tone(metric: Metric | None) -> Tone:
+    if metric is None or metric.low is None or metric.high is None:
+        return ""
+    return "better" if metric.low > 0 else "worse" if metric.high < 0 else ""
+
+
+def _descriptions(series: Series) -> Iterator[str]:
+    by_protocol: Mapping[str, list[str]] = {protocol: [] for protocol in series.protocols}
+    said = {result.protocol: result.description for result in series.results.values()}
+    for model, result in series.results.items():
+        by_protocol[result.protocol].append(model)
+    for protocol, names in by_protocol.items():
+        whom = f"{', '.join(names)}: " if len(by_protocol) > 1 else ""
+        text = f"{said[protocol].rstrip('.')}. " if said[protocol] else ""
+        yield f"{whom}{text}Protocol {protocol}."

@@ -1,0 +1,109 @@
+import multiprocessing
+import time
+
+import pytest
+
+from harness.config import RunConfig
+from harness.errors import ConfigError, StoreError
+from harness.run import run, stages
+from harness.store import Store
+
+
+def request(**changes):
+    table = {
+        "model": {"location": "script"},
+        "iterations": 2,
+        "engine": {"name": "scripted", "default": ["Hello.", "Hello, please."]},
+        "trainer": "renaming",
+        "evaluations": ["politeness"],
+        "reports": [],
+    }
+    return RunConfig.model_validate(table | changes)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "run")
+
+
+def test_training_and_measuring_alternate():
+    assert [str(stage) for stage in stages(2)] == [
+        "00-evaluate",
+        "01-train",
+        "01-evaluate",
+        "02-train",
+        "02-evaluate",
+    ]
+
+
+def test_every_model_is_measured_once_baselines_first(store):
+    record = run(request(), store)
+    measured = [e.model for stage in record.stages for e in stage.evaluations]
+    assert measured == ["M0", "SFT", "M1", "M2"]
+    last = record.stages[-1].evaluations[0]
+    assert last.items[0].details["earlier"] == ["M0", "SFT", "M1"]
+    assert record.stages[3].metrics == {"lineage": ["M0", "SFT", "M1"]}
+
+
+def test_what_a_stage_cost_is_counted(store):
+    record = run(request(iterations=0), store)
+    cost = record.stages[0].costs["M0/politeness"]
+    assert cost.rows == 4
+    assert cost.new_tokens > 0
+
+
+def test_a_finished_run_is_read_not_done_again(store):
+    first = run(request(), store)
+    logs = {p: p.read_bytes() for p in store.folder.rglob("*") if p.is_file()}
+    assert run(request(), store) == first
+    assert {p: p.read_bytes() for p in store.folder.rglob("*") if p.is_file()} == logs
+
+
+def test_a_run_goes_on_where_it_was_interrupted(store):
+    broken = request(trainer={"name": "renaming", "fail_at": 2})
+    with pytest.raises(RuntimeError, match="power"):
+        run(broken, store)
+    assert [str(s.stage) for s in store.record().stages] == ["00-evaluate", "01-train", "01-evaluate"]
+    record = run(broken, store)
+    assert len(record.stages) == 5
+    assert record.stages[3].costs["rename"].seconds > 0
+
+
+def test_iterations_may_grow_and_nothing_else_may_change(store):
+    run(request(iterations=1), store)
+    assert len(run(request(iterations=2), store).stages) == 5
+    with pytest.raises(StoreError, match="iterations: 2 -> 1"):
+        run(request(iterations=1), store)
+    with pytest.raises(StoreError, match=r"evaluations\.0\.questions: 4 -> 5; seed: 0 -> 7"):
+        run(request(seed=7, evaluations=[{"name": "politeness", "questions": 5}]), store)
+
+
+def test_an_evaluation_that_needs_a_judge_is_refused_without_one(store):
+    with pytest.raises(ConfigError, match="head_to_head needs a judge"):
+        run(request(evaluations=["head_to_head"]), store)
+    assert not store.folder.exists()
+
+
+def _hold(folder, held):
+    with Store(folder).begin({"iterations": 0}, {}):
+        held.set()
+        time.sleep(60)
+
+
+def test_a_second_process_is_refused(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    held = spawn.Event()
+    holder = spawn.Process(target=_hold, args=(tmp_path / "run", held))
+    holder.start()
+    try:
+        assert held.wait(60)
+        with (
+            pytest.raises(StoreError, match=f"in use by process {holder.pid}"),
+            Store(tmp_path / "run").begin({"iterations": 0}, {}),
+        ):
+            pass
+    finally:
+        holder.kill()
+        holder.join()
+    with Store(tmp_path / "run").begin({"iterations": 0}, {}):
+        pass  # a killed process holds nothing

@@ -1,0 +1,72 @@
+"""A stranger's package: an evaluation and a trainer, found by their metadata and never installed.
+
+`Politeness` asks for a greeting a few times and counts how often it comes with "please".
+`Renaming` improves nothing: it hands the same weights back under the next name.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from harness.protocols import Improvement, LoadedModel, Request, RowLog, Sampling, Workspace, user
+from harness.records import EvalResult, ItemResult, Metric, ModelRef, Record, Score
+
+
+class Politeness:
+    needs_judge: ClassVar[bool] = False
+
+    class Config(Record):
+        questions: int = 4
+        strict: bool = False
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def answer(self, model: LoadedModel, log: RowLog) -> None:
+        asked = [
+            Request(str(n), user(f"Greet guest {n}."), Sampling(max_tokens=40))
+            for n in range(self.config.questions)
+        ]
+        for completion in model.generate(r for r in asked if r.id not in log):
+            log.append(completion.id, completion.text)
+
+    def mark(
+        self,
+        model: ModelRef,
+        log: RowLog,
+        judge: LoadedModel | None,
+        earlier: Sequence[EvalResult],
+    ) -> EvalResult:
+        items = tuple(
+            ItemResult(
+                id=str(n),
+                answer=log[str(n)],
+                outcome=Score(value=float("please" in log[str(n)])),
+                details={"earlier": [result.model for result in earlier]},
+            )
+            for n in range(self.config.questions)
+        )
+        share = sum(item.outcome.value for item in items) / len(items)
+        return EvalResult(
+            evaluation="politeness",
+            model=model.name,
+            protocol="politeness-1",
+            metrics=(Metric(name="polite", value=share, n=len(items)),),
+            items=items,
+        )
+
+
+class Renaming:
+    class Config(Record):
+        fail_at: int = 0
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
+        with workspace.part("rename"), workspace.log("attempts") as log:
+            log.append(str(len(log)), workspace.seed)
+            if iteration == self.config.fail_at and len(log) == 1:
+                raise RuntimeError("the power went out")
+        made = model.model_copy(update={"name": f"M{iteration}", "parent": model.name})
+        baseline = (made.model_copy(update={"name": "SFT"}),) if iteration == 1 else ()
+        return Improvement(made, baseline, {"lineage": [m.name for m in workspace.lineage]})

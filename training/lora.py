@@ -1,0 +1,55 @@
+"""Low-rank adapters through peft: made, merged into whole weights, or loaded with their base."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import LoraConfig, PeftModel
+from peft.tuners.lora import LoraLayer
+from transformers import PreTrainedModel
+
+from training.settings import LoRA
+
+
+def configuration(settings: LoRA) -> LoraConfig:
+    """Say it in peft's words."""
+    modules = settings.target_modules
+    return LoraConfig(
+        r=settings.r,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=modules if isinstance(modules, str) else list(modules),
+        task_type="CAUSAL_LM",
+    )
+
+
+def base_of(location: str) -> str:
+    """Where the model is that an adapter was trained on."""
+    config: dict[str, Any] = json.loads((Path(location) / "adapter_config.json").read_text())
+    return str(config["base_model_name_or_path"])
+
+
+def merged(base: PreTrainedModel, location: str) -> PreTrainedModel:
+    """Add a saved adapter to its base."""
+    model = PeftModel.from_pretrained(base, location).merge_and_unload()
+    return cast(PreTrainedModel, model)
+
+
+def merged_state(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Compute the weights with the adapters added, and leave the model as it is.
+
+    Merging in place and taking the adapter out again would leave rounding errors in the weights
+    of a training that goes on.
+    """
+    state = {
+        name.replace(".base_layer.", "."): weight
+        for name, weight in model.state_dict().items()
+        if ".lora_" not in name
+    }
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer):
+            weight = module.get_base_layer().weight
+            delta = module.get_delta_weight("default")
+            state[f"{name}.weight"] = (weight.float() + delta.float()).detach()
+    return state

@@ -1,0 +1,57 @@
+"""Stop a run whose judgements can no longer be trained on, with a message that says why.
+
+    02-train: 63 % of the 900 verdicts could not be read (no_score 560, truncated 7); at most
+    10 % may be ...
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.errors import CollapseError
+from training.self_rewarding.settings import Guards
+
+GO_ON = 'to go on all the same, set trainer.guards.on_collapse = "warn"'
+
+
+@dataclass
+class Watch:
+    """Checks the shares of a round; collects warnings where it is told not to stop."""
+
+    guards: Guards
+    model: str
+    warnings: list[str] = field(default_factory=list)
+
+    def verdicts(self, asked: int, failures: Mapping[str, int]) -> None:
+        """Check how many verdicts could be read."""
+        failed = sum(failures.values())
+        if asked >= self.guards.least_verdicts and failed > self.guards.parse_failures * asked:
+            causes = ", ".join(f"{cause} {count}" for cause, count in sorted(failures.items()))
+            self._say(
+                f"{self.model} cannot judge: {failed / asked:.0%} of its {asked} verdicts could "
+                f"not be read ({causes}); at most {self.guards.parse_failures:.0%} may be. "
+                "Teach it judging (more EFT rows, another rubric) or give it more max_tokens"
+            )
+
+    def ended(self, asked: int, ended: int) -> None:
+        """Check how many candidates ended by themselves."""
+        if asked >= self.guards.least_verdicts and ended < self.guards.ended * asked:
+            self._say(
+                f"{self.model} does not end its answers: {ended} of {asked} candidates ended by "
+                f"themselves; at least {self.guards.ended:.0%} must. Raise "
+                "candidates.max_tokens, or train with a lower learning rate"
+            )
+
+    def pairs(self, prompts: int, pairs: int, without: Mapping[str, int]) -> None:
+        """Check that there is anything to learn from. This cannot be waived."""
+        if pairs == 0:
+            causes = ", ".join(f"{cause} {count}" for cause, count in sorted(without.items()))
+            raise CollapseError(
+                f"{self.model} left no preference pair of {prompts} prompts ({causes}): its "
+                "judgements do not tell its answers apart. Use more prompts or candidates, or stop "
+                "at this model"
+            )
+
+    def _say(self, message: str) -> None:
+        if self.guards.on_collapse == "stop":
+            raise CollapseError(f"{message}; {GO_ON}")
+        self.warnings.append(message)

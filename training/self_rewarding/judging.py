@@ -1,0 +1,149 @@
+"""Candidates, and the model's own verdicts on them, each prompt's in the row log once they are there.
+
+    candidates.jsonl   "p17"      the answers to a prompt: [{"text": ..., "token_ids": [...]}, ...]
+    verdicts.jsonl     "p17/2"    the verdicts on the third of them
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+
+from pydantic import JsonValue
+
+from harness import verdicts
+from harness.examples import PromptRow
+from harness.judge import Judge
+from harness.protocols import LoadedModel, Request, RowLog, Sampling, user
+from harness.records import Failure, Outcome, Score
+from training.self_rewarding.pairs import Candidate, Judged
+
+
+def write_candidates(
+    model: LoadedModel, prompts: Sequence[PromptRow], sampling: Sampling, log: RowLog
+) -> dict[str, Candidate]:
+    """Answer every prompt `sampling.n` times; return the candidates by `<prompt id>/<index>`."""
+    owed = [Request(row.id, user(row.prompt), sampling) for row in prompts if row.id not in log]
+    unfinished: dict[str, dict[int, Candidate]] = defaultdict(dict)
+    for done in model.generate(owed):
+        samples = unfinished[done.id]
+        samples[done.index] = Candidate(
+            text=done.text,
+            token_ids=done.token_ids,
+            prompt_ids=done.prompt_ids,
+            ended=done.finish_reason == "stop",
+            failure=done.failure,
+        )
+        if len(samples) == sampling.n:
+            in_order = [samples[index] for index in sorted(samples)]
+            log.append(done.id, [one.model_dump(mode="json") for one in in_order])
+            del unfinished[done.id]
+    return {
+        f"{row.id}/{index}": Candidate.model_validate(candidate)
+        for row in prompts
+        for index, candidate in enumerate(log[row.id])
+    }
+
+
+def judge_candidates(
+    judge: Judge,
+    prompts: Sequence[PromptRow],
+    candidates: Mapping[str, Candidate],
+    log: RowLog,
+) -> dict[str, tuple[Outcome, ...]]:
+    """Judge every candidate `judge.sampling.n` times, identical texts of a prompt only once.
+
+    Returns:
+        The verdicts by candidate; a candidate that failed has none.
+    """
+    text = {row.id: row.prompt for row in prompts}
+    same = distinct(candidates)
+    rows = {
+        key: {"instruction": text[key.rpartition("/")[0]], "response": candidates[key].text}
+        for key in dict.fromkeys(same.values())
+    }
+    verdicts.ask(judge, rows.items(), log)
+    given = {key: tuple(r.outcome for r in verdicts.read(key, log)) for key in rows}
+    return {key: given[same[key]] if key in same else () for key in candidates}
+
+
+def judge_by_chance(
+    candidates: Mapping[str, Candidate], n: int, seed: int
+) -> dict[str, tuple[Outcome, ...]]:
+    """Give points from 0 to 5 by chance, the same for identical texts: a control."""
+    same = distinct(candidates)
+    given: dict[str, tuple[Outcome, ...]] = {}
+    for key in dict.fromkeys(same.values()):
+        rng = Random(f"{seed} {key}")
+        given[key] = tuple(Score(value=float(rng.randint(0, 5))) for _ in range(n))
+    return {key: given[same[key]] if key in same else () for key in candidates}
+
+
+def by_prompt(
+    prompts: Sequence[PromptRow],
+    candidates: Mapping[str, Candidate],
+    given: Mapping[str, tuple[Outcome, ...]],
+) -> list[tuple[str, list[Judged]]]:
+    """Gather each prompt's judged candidates."""
+    groups: dict[str, list[Judged]] = defaultdict(list)
+    for key, candidate in candidates.items():
+        groups[key.rpartition("/")[0]].append(Judged(candidate, given[key]))
+    return [(row.prompt, groups[row.id]) for row in prompts]
+
+
+def distinct(candidates: Mapping[str, Candidate]) -> dict[str, str]:
+    """Map every candidate that can be judged to the first with the same prompt and text."""
+    first: dict[tuple[str, str], str] = {}
+    same: dict[str, str] = {}
+    for key, candidate in candidates.items():
+        if candidate.failure is None:
+            prompt = key.rpartition("/")[0]
+            same[key] = first.setdefault((prompt, candidate.text), key)
+    return same
+
+
+def candidate_metrics(candidates: Mapping[str, Candidate]) -> dict[str, JsonValue]:
+    """Count what came back: asked = ended + truncated + failed."""
+    made = list(candidates.values())
+    failed = Counter(c.failure.reason for c in made if c.failure)
+    lengths = [len(c.token_ids) for c in made if c.failure is None]
+    return {
+        "asked": len(made),
+        "ended": sum(c.ended for c in made),
+        "truncated": sum(not c.ended and c.failure is None for c in made),
+        "failed": dict(failed),
+        "identical_to_another": len(made) - len(set(distinct(candidates).values())),
+        "mean_tokens": sum(lengths) / len(lengths) if lengths else None,
+    }
+
+
+def asked(
+    candidates: Mapping[str, Candidate], given: Mapping[str, tuple[Outcome, ...]]
+) -> list[Outcome]:
+    """List the verdicts that were asked for, those shared by identical texts once."""
+    return [outcome for key in set(distinct(candidates).values()) for outcome in given[key]]
+
+
+def verdict_metrics(
+    candidates: Mapping[str, Candidate], given: Mapping[str, tuple[Outcome, ...]]
+) -> dict[str, JsonValue]:
+    """Count the verdicts that were asked for, and how the scores spread: asked = read + failed."""
+    outcomes = asked(candidates, given)
+    points = Counter(outcome.value for outcome in outcomes if isinstance(outcome, Score))
+    means = Counter(
+        round(judged.score, 2)
+        for judged in (Judged(candidates[key], verdicts) for key, verdicts in given.items())
+        if judged.score is not None
+    )
+    return {
+        "asked": len(outcomes),
+        "read": points.total(),
+        "failed": dict(failures(outcomes)),
+        "failure_rate": 1 - points.total() / len(outcomes) if outcomes else None,
+        "score_histogram": {f"{value:g}": points[value] for value in sorted(points)},
+        "mean_score_histogram": {f"{value:g}": means[value] for value in sorted(means)},
+    }
+
+
+def failures(outcomes: Iterable[Outcome]) -> Counter[str]:
+    """Count failures by cause."""
+    return Counter(o.reason for o in outcomes if isinstance(o, Failure))

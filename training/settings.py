@@ -1,0 +1,88 @@
+"""What supervised fine-tuning and preference optimisation are both asked for.
+
+    SFT(learning_rate=5.5e-6, final_learning_rate=1.1e-6, batch_size=16, dropout=0.1)   the paper
+    SFT(learning_rate=1e-3, warmup_steps=20, batch_size=32, epochs=2)                  micro-world
+
+These are records, so a request can hold them; importing this module loads no torch.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from harness.records import Record
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+class LoRA(Record):
+    """Train low-rank adapters instead of the weights (Hu et al. 2021)."""
+
+    r: int = Field(16, ge=1)
+    """Rank of the update."""
+    alpha: float = Field(32, gt=0)
+    """The update is scaled by alpha / r."""
+    dropout: Probability = 0.0
+    """On the adapter's input."""
+    target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    """Names of the layers to adapt; `all-linear` is every linear layer but the output one."""
+    save: Literal["merged", "adapter"] = "merged"
+    """Whole weights, which every engine can open, or only the adapter beside its start model."""
+
+
+class Settings(Record):
+    """How the weights are updated. Fields only: each training adds its own."""
+
+    learning_rate: float = Field(gt=0)
+    """The highest, reached after the warm-up."""
+    final_learning_rate: float = Field(0.0, ge=0)
+    """What the schedule ends at."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up; `constant` stays at `learning_rate`."""
+    warmup_steps: int = Field(0, ge=0)
+    """Over how many steps the learning rate rises linearly from 0."""
+    batch_size: int = Field(16, ge=1)
+    """Rows (for preferences: pairs) an update."""
+    micro_batch_size: int | None = Field(None, ge=1)
+    """Rows in memory at once; gradients add up to a whole batch. None: the whole batch."""
+    epochs: float = Field(1.0, gt=0)
+    """How often each row is seen."""
+    max_steps: int | None = Field(None, ge=1)
+    """Updates in all, whatever `epochs` says."""
+    weight_decay: float = Field(0.0, ge=0)
+    adam_betas: tuple[Probability, Probability] = (0.9, 0.999)
+    max_grad_norm: float = Field(1.0, ge=0)
+    """Gradients are scaled down to this length; 0 leaves them."""
+    dropout: Probability = 0.0
+    """During training, wherever the architecture has dropout; an error where it has none."""
+    max_length: int | None = Field(None, ge=2)
+    """Tokens of prompt and completion together. None: the model's context."""
+    too_long: Literal["drop", "error"] = "error"
+    """A longer row is either left out and counted, or stops the training before it starts."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them. Ignored on a CPU."""
+    precision: Literal["float32", "mixed", "bfloat16"] = "mixed"
+    """`mixed`: float32 weights, bfloat16 arithmetic on a GPU (on a CPU as `float32`).
+    `bfloat16`: weights too, at half the memory, but updates below 1/256 of a weight round away;
+    under LoRA only the frozen weights are bfloat16, which costs nothing."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the weights are saved in."""
+    checkpoint_every: int | None = Field(None, ge=1)
+    """Keep the weights every so many steps, and continue from there after an interruption."""
+    lora: LoRA | None = None
+    report_to: tuple[str, ...] = ()
+    """Trackers of transformers' Trainer that shall follow along, e.g. `tensorboard`."""
+
+    @model_validator(mode="after")
+    def _figures_fit(self) -> Self:
+        if self.schedule != "constant" and self.final_learning_rate >= self.learning_rate:
+            raise ValueError(
+                f"final_learning_rate {self.final_learning_rate:g} must be below learning_rate "
+                f'{self.learning_rate:g}; to keep the rate, set schedule = "constant"'
+            )
+        if self.micro_batch_size and self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} must be a multiple of micro_batch_size "
+                f"{self.micro_batch_size}"
+            )
+        return self

@@ -1,0 +1,235 @@
+"""What both TRL trainers share: arguments, order, progress, checkpoints, and a quiet log.
+
+    start = weights.load(...)
+    trainer = SomeTrainer(args=SomeConfig(**arguments(job, rows)), callbacks=[Watch(job, start)], ...)
+    run(job, start, trainer)   -> the model is in job.weights
+"""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import JsonValue
+from safetensors import SafetensorError
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from harness.checkpoints import fingerprint
+from harness.errors import ConfigError, HarnessError
+from harness.records import ModelRef
+from training.job import Job, Trained, unwritable, writing
+from training.lora import configuration
+from training.target_head import score_targets_only
+from training.weights import Start, save
+
+_POINTS = 50
+"""Of a curve, at most."""
+
+
+def arguments(job: Job, rows: int) -> dict[str, Any]:
+    """Say the settings in the words of transformers' TrainingArguments.
+
+    Args:
+        job: Whose settings.
+        rows: How many are trained on.
+
+    Raises:
+        ConfigError: several GPUs are visible, and TRL trains on one a process.
+    """
+    settings = job.settings
+    gpu = torch.cuda.is_available()
+    if gpu and torch.cuda.device_count() > 1:
+        raise ConfigError(
+            f"training uses one GPU and {torch.cuda.device_count()} are visible; "
+            "choose one, e.g. CUDA_VISIBLE_DEVICES=0"
+        )
+    micro = settings.micro_batch_size or settings.batch_size
+    steps = steps_of(job, rows)
+    schedule: dict[str, tuple[str, dict[str, float]]] = {
+        "cosine": ("cosine_with_min_lr", {"min_lr": settings.final_learning_rate}),
+        "linear": ("polynomial", {"lr_end": settings.final_learning_rate, "power": 1.0}),
+        "constant": ("constant_with_warmup", {}),
+    }
+    scheduler, scheduler_kwargs = schedule[settings.schedule]
+    every = settings.checkpoint_every
+    return {
+        "output_dir": str(job.unfinished),
+        "seed": job.seed,
+        "use_cpu": not gpu,
+        "bf16": gpu and settings.precision != "float32",
+        "gradient_checkpointing": gpu and settings.gradient_checkpointing,
+        "dataloader_pin_memory": gpu,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": settings.batch_size // micro,
+        "num_train_epochs": settings.epochs,
+        "max_steps": steps,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": scheduler,
+        "lr_scheduler_kwargs": scheduler_kwargs,
+        "warmup_steps": settings.warmup_steps,
+        "weight_decay": settings.weight_decay,
+        "adam_beta1": settings.adam_betas[0],
+        "adam_beta2": settings.adam_betas[1],
+        "max_grad_norm": settings.max_grad_norm,
+        "logging_steps": max(1, math.ceil(steps / _POINTS)),
+        # Otherwise a loss that is not a number would be logged as the mean of those before it.
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps" if every else "no",
+        "save_steps": every or 500,
+        "save_total_limit": 1,
+        "report_to": list(settings.report_to) or "none",
+        "disable_tqdm": True,
+        # Lengths are checked beforehand; TRL would cut rows or drop them without a word.
+        "max_length": None,
+    }
+
+
+def whole(trainer: Trainer, rows: int) -> int:
+    """Check that a trainer kept every row.
+
+    Raises:
+        HarnessError: TRL dropped rows, which a new version of it may do.
+    """
+    kept = len(trainer.train_dataset)
+    if kept != rows:
+        raise HarnessError(f"TRL kept {kept} of {rows} training rows; this is a bug, report it")
+    return kept
+
+
+def steps_of(job: Job, rows: int) -> int:
+    """Count the updates of a whole training."""
+    settings = job.settings
+    per_epoch = math.ceil(rows / settings.batch_size)
+    return settings.max_steps or max(1, math.ceil(settings.epochs * per_epoch))
+
+
+def peft_config(job: Job) -> Any:
+    """Give peft's configuration where LoRA was asked for."""
+    return None if job.settings.lora is None else configuration(job.settings.lora)
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]  # transformers gives its callbacks no types
+    """Reports progress, keeps models on the way, and stops when the loss is no number."""
+
+    def __init__(self, job: Job, start: Start) -> None:
+        self._job = job
+        self._start = start
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel,
+        **_: Any,
+    ) -> None:
+        """Tell how far it is; keep the model where it is due."""
+        self._job.progress(f"train {self._job.name}", state.global_step, state.max_steps)
+        every = self._job.settings.checkpoint_every
+        due = every is not None and state.global_step % every == 0
+        if due:
+            # Before the trainer's own state is saved: after an interruption between the two, the
+            # model is made again, while a state without its model would be passed over.
+            folder = self._job.checkpoints / f"step-{state.global_step:05d}"
+            save(model, self._start, self._job.settings, folder)
+        if due or state.global_step == state.max_steps:
+            control.should_log = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float],
+        **_: Any,
+    ) -> None:
+        """Stop a training that can only go on from bad to worse."""
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise HarnessError(
+                f"training of {self._job.name} diverged: the loss is {logs['loss']} at step "
+                f"{state.global_step}; lower learning_rate or max_grad_norm"
+            )
+
+
+def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue]) -> Trained:
+    """Train, from the last checkpoint where there is one, and save the model.
+
+    Args:
+        job: What is trained, and where.
+        start: What `trainer` was given.
+        trainer: Ready to train.
+        metrics: What is known already; the training adds its own.
+    """
+    trainer.remove_callback(PrinterCallback)
+    base = trainer.model if job.settings.lora is None else trainer.model.get_base_model()
+    score_targets_only(base)
+    began = time.perf_counter()
+    with _writing_states(job.unfinished):
+        trainer.train(resume_from_checkpoint=_last_state(job.unfinished))
+    seconds = time.perf_counter() - began
+    save(trainer.model, start, job.settings, job.weights)
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    kept = sorted(job.checkpoints.glob("step-*[0-9]"))
+    return Trained(
+        model=ModelRef(
+            name=job.name,
+            location=str(job.weights),
+            parent=job.start.name,
+            fingerprint=fingerprint(str(job.weights)),
+        ),
+        checkpoints=tuple(kept),
+        metrics={
+            **metrics,
+            "steps": trainer.state.global_step,
+            "final_loss": logs[-1]["loss"],
+            "losses": curve(logs, "loss"),
+            "seconds": seconds,
+            "device": str(trainer.args.device),
+            "precision": job.settings.precision if trainer.args.bf16 else str(start.model.dtype),
+        },
+    )
+
+
+def curve(logs: list[dict[str, float]], key: str) -> list[JsonValue]:
+    """Pick one figure's [step, value] pairs; a value is the mean since the pair before."""
+    return [[int(entry["step"]), entry[key]] for entry in logs]
+
+
+@contextmanager
+def _writing_states(folder: Path) -> Iterator[None]:
+    """Turn a full disk into one line, whatever library met it."""
+    try:
+        with writing(folder):
+            yield
+    except SafetensorError as error:
+        raise unwritable(folder, str(error)) from error
+    except RuntimeError as error:
+        if "PytorchStreamWriter" not in str(error):  # how torch.save reports a failed write
+            raise
+        raise unwritable(folder, str(error).splitlines()[0]) from error
+
+
+def _last_state(folder: Path) -> str | None:
+    """Find the newest whole state; a torn one is what an interruption left."""
+    states = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for state in reversed(states):
+        try:
+            json.loads((state / "trainer_state.json").read_text())  # the last file to be written
+        except (OSError, ValueError):
+            shutil.rmtree(state, ignore_errors=True)
+        else:
+            return str(state)
+    return None

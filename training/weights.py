@@ -1,0 +1,179 @@
+"""Weights from disk and back: what is loaded to be trained, and what a training leaves.
+
+    load(M1, settings)                        -> Start(model in float32, tokenizer, ...)
+    save(model, start, settings, folder)
+        config.json generation_config.json model.safetensors tokenizer.json chat_template.jinja ...
+
+Training changes weights and nothing else: configuration, tokenizer and chat template are saved as
+they were read, whatever a trainer did to the objects in memory. Sampling defaults, which would act
+silently on whoever generates next, are left out.
+"""
+
+import copy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from harness.checkpoints import is_adapter, locate, pad_id
+from harness.errors import DataError, HarnessError
+from harness.records import ModelRef
+from training.fitting import Limits
+from training.job import aside, unwritable
+from training.lora import base_of, merged, merged_state
+from training.settings import Settings
+
+_DROPOUTS = (
+    *("attention_dropout", "hidden_dropout", "activation_dropout", "dropout", "embd_pdrop"),
+    *("attn_pdrop", "resid_pdrop", "attention_probs_dropout_prob", "hidden_dropout_prob"),
+)
+"""What transformers' configuration classes call their dropout rates."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model as it was before training."""
+
+    model: PreTrainedModel
+    """To be trained in place."""
+    tokenizer: PreTrainedTokenizerBase
+    config: PreTrainedConfig
+    """As read: without the training's dropout, and with its own special tokens."""
+    generation: GenerationConfig
+    """The special tokens only."""
+    location: str
+    adapter: bool
+    """Whether the location holds only an adapter; here it is merged."""
+    limits: Limits
+
+
+def load(ref: ModelRef, settings: Settings) -> Start:
+    """Load a model to be trained, with the settings' precision and dropout.
+
+    Raises:
+        DataError: there is no such model, or it has no dropout to set.
+    """
+    location = locate(ref)
+    dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
+    adapter = is_adapter(location)
+    try:
+        whole = base_of(location) if adapter else location
+        config = AutoConfig.from_pretrained(whole, revision=ref.revision)
+        dropping = copy.deepcopy(config)
+        found = _set_dropout(dropping, settings.dropout)
+        model = AutoModelForCausalLM.from_pretrained(
+            whole, revision=ref.revision, config=dropping, dtype=dtype
+        )
+        if adapter:
+            model = merged(model, location)
+        tokenizer = AutoTokenizer.from_pretrained(location, revision=ref.revision)
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise DataError(f"{ref.name} at {ref.location!r} cannot be loaded: {reason}") from error
+    if settings.dropout and not found:
+        raise DataError(
+            f"dropout {settings.dropout:g} was asked for, but the architecture of {ref.name} "
+            f"({config.model_type}) has none; set dropout = 0"
+        )
+    pad_id(tokenizer, config.get_text_config().vocab_size)  # refuses a tokenizer without any
+    return Start(
+        model=model,
+        tokenizer=tokenizer,
+        config=config,
+        generation=GenerationConfig(
+            bos_token_id=model.generation_config.bos_token_id,
+            eos_token_id=model.generation_config.eos_token_id,
+            pad_token_id=model.generation_config.pad_token_id,
+        ),
+        location=location,
+        adapter=adapter,
+        limits=_limits(ref, config, tokenizer, settings.max_length),
+    )
+
+
+def _limits(
+    ref: ModelRef,
+    config: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    asked: int | None,
+) -> Limits:
+    text = config.get_text_config()
+    context = getattr(text, "max_position_embeddings", None) or sys.maxsize
+    if asked is not None and asked > context:
+        raise DataError(
+            f"max_length {asked} was asked for, but the context of {ref.name} is {context} tokens"
+        )
+    return Limits(asked or context, text.vocab_size, tokenizer.bos_token_id)
+
+
+def _set_dropout(config: PreTrainedConfig, rate: float) -> list[str]:
+    """Set every dropout rate a configuration has, and name them.
+
+    It has to be the configuration: attention takes its rate from there as a number, which
+    switching off the dropout modules of a finished model leaves at work.
+    """
+    text = config.get_text_config()
+    found = [name for name in _DROPOUTS if isinstance(getattr(text, name, None), int | float)]
+    for name in found:
+        setattr(text, name, rate)
+    return found
+
+
+def save(model: PreTrainedModel, start: Start, settings: Settings, folder: Path) -> None:
+    """Save a trained model; the folder appears only when it is whole.
+
+    Args:
+        model: The trained model, wrapped by peft where `settings.lora` is set; it stays as it is.
+        start: What it was trained from.
+        settings: Say the dtype and, with LoRA, whether adapters are merged.
+        folder: Replaced where it exists.
+
+    Raises:
+        HarnessError: a weight is not a finite number.
+        StoreError: the folder cannot be written.
+    """
+    dtype = getattr(torch, settings.dtype)
+    base = model
+    state = model.state_dict()
+    if settings.lora is not None:
+        base = model.get_base_model()
+        if settings.lora.save == "merged":
+            state = merged_state(base)
+    broken = [name for name, weight in state.items() if not torch.isfinite(weight).all()]
+    if broken:
+        raise HarnessError(f"training diverged: {broken[0]} is not finite; lower learning_rate")
+    try:
+        with aside(folder) as partial:
+            if settings.lora is not None and settings.lora.save == "adapter":
+                model.save_pretrained(partial)
+            else:
+                base.save_pretrained(partial, state_dict=_cast(state, dtype))
+                config = copy.deepcopy(start.config)
+                config.dtype = settings.dtype
+                config.save_pretrained(partial)
+                start.generation.save_pretrained(partial)
+            start.tokenizer.save_pretrained(partial)
+    except SafetensorError as error:
+        raise unwritable(folder, str(error)) from error
+
+
+def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Cast the weights, tied ones into the same tensor, by which they are known as tied."""
+    done: dict[tuple[int, torch.Size], torch.Tensor] = {}
+    return {
+        name: done.setdefault((weight.data_ptr(), weight.shape), weight.to(dtype))
+        if weight.is_floating_point()
+        else weight
+        for name, weight in state.items()
+    }
