@@ -58,15 +58,15 @@ class _Entry:
     def has(self, *names: str) -> bool:
         return any(name in self.row for name in names)
 
-    def text(self, *names: str) -> str:
-        """Read the text in the first of these columns that the row has."""
+    def column(self, *names: str) -> str:
+        """Choose the first of these columns that the row has."""
         name = next((name for name in names if name in self.row), None)
         if name is None:
             raise DataError(
                 f"{self.where}: no {' or '.join(names)} among the columns "
                 f"{', '.join(map(str, self.row)) or '(none)'}"
             )
-        return self.checked(self.row[name], name)
+        return name
 
     def checked(self, value: Any, name: str) -> str:
         """Take a value as a text."""
@@ -78,60 +78,55 @@ class _Entry:
 
     def turns(self, name: str) -> list[tuple[str, str]]:
         """Read a column of messages as (role, content)."""
-        turns = []
-        for message in self.row[name]:
-            if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-                raise DataError(f"{self.where}: {name!r} needs messages with role and content")
-            turns.append((str(message["role"]), self.checked(message["content"], name)))
-        return turns
+        messages = self.row[name]
+        if not isinstance(messages, list) or not all(map(_is_message, messages)):
+            raise DataError(f"{self.where}: {name!r} is not a list of {{role, content}} messages")
+        if not messages:
+            raise _Skip("empty")
+        return [(message["role"], self.checked(message["content"], name)) for message in messages]
 
     def exchange(self, name: str) -> tuple[str, str | None]:
         """Read the first user turn, and the answer to it, from a column of messages."""
         turns = self.turns(name)
-        if not turns:
-            raise _Skip("empty")
-        if turns[0][0] == "system":
-            raise _Skip("system_message")
         if turns[0][0] != "user":
-            raise DataError(f"{self.where}: {name!r} begins with a {turns[0][0]} message")
+            raise _Skip(f"{turns[0][0]}_message_first")
         answered = len(turns) > 1 and turns[1][0] == "assistant"
         return turns[0][1], turns[1][1] if answered else None
 
     def prompt(self) -> str:
         """Read the question."""
-        column = next((name for name in PROMPT if name in self.row), None)
-        if column is None:
-            return self.exchange("messages" if self.has("messages") else "chosen")[0]
-        if isinstance(self.row[column], list):
-            if len(self.row[column]) > 1:
+        name = self.column(*PROMPT, "messages", "chosen")
+        if name in ("messages", "chosen"):
+            return self.exchange(name)[0]
+        if isinstance(self.row[name], list):
+            if len(self.row[name]) > 1:
                 raise _Skip("multi_turn")
-            return self.exchange(column)[0]
+            return self.exchange(name)[0]
+        prompt = self.checked(self.row[name], name)
         given = self.row.get("input") or self._instance().get("input")
-        prompt = self.text(column)
         return f"{prompt}\n\n{given}" if isinstance(given, str) and given.strip() else prompt
 
     def response(self) -> str:
         """Read the answer to learn from."""
-        if self.has(*RESPONSE):
-            name = next(name for name in RESPONSE if name in self.row)
-            return self.preferred(name) if isinstance(self.row[name], list) else self.text(name)
-        if self.has("messages"):
-            answer = self.exchange("messages")[1]
+        name = self.column(*RESPONSE, "messages", "instances", "chosen")
+        if name == "messages":
+            answer = self.exchange(name)[1]
             if answer is None:
                 raise _Skip("no_response")
             return answer
-        if self.has("instances"):
+        if name == "instances":
             return self.checked(self._instance().get("output"), "instances.output")
-        return self.preferred("chosen")
+        return self.answer(name)
 
-    def preferred(self, name: str) -> str:
+    def answer(self, *names: str) -> str:
         """Read an answer that is a text, or the last of some messages."""
+        name = self.column(*names)
         if not isinstance(self.row[name], list):
-            return self.text(name)
+            return self.checked(self.row[name], name)
         turns = self.turns(name)
         if not self.has(*PROMPT) and len(turns) != 2:
             raise _Skip("multi_turn")
-        if not turns or turns[-1][0] != "assistant":
+        if turns[-1][0] != "assistant":
             raise _Skip("no_response")
         return turns[-1][1]
 
@@ -153,6 +148,10 @@ class _Entry:
         instances = self.row.get("instances")
         first = instances[0] if isinstance(instances, list) and instances else {}
         return first if isinstance(first, dict) else {}
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("role"), str) and "content" in value
 
 
 def prompts(table: Table) -> Loaded[PromptRow]:
@@ -249,7 +248,7 @@ def _readers(entry: _Entry) -> Iterator[Any]:
         yield entry.response
     for name in ("chosen", "rejected"):
         if entry.has(name):
-            yield lambda name=name: entry.preferred(name)
+            yield lambda name=name: entry.answer(name)
 
 
 def _entries(table: Table, one_of: Sequence[str]) -> Iterator[_Entry]:
@@ -284,7 +283,7 @@ def _preferences(table: Table) -> Loaded[RankedGroup]:
     for entry in _entries(table, ("chosen",)):
         try:
             prompt = entry.prompt()
-            better, worse = entry.preferred("chosen"), entry.preferred("rejected")
+            better, worse = entry.answer("chosen"), entry.answer("rejected")
             if better == worse:
                 raise _Skip("identical")
             if (prompt, better, worse) in groups:

@@ -3,7 +3,7 @@
     1/7 00-evaluate
       M0/examiner            250 rows    3,310 tokens    806 tokens/s       4.1 s
     2/7 01-train
-      sft                    ━━━━━━━━━━━━━╸━━━━━━━━━  61/110  0:14 elapsed  0:11 left
+    2/7  sft  ━━━━━━━━━━━╸━━━━━━━━  61/110  0:14 elapsed  0:11 left
 
 Finished parts and notes stay; the part under way is redrawn in place. Without a terminal the same
 lines are printed, and every ten seconds one on the part under way.
@@ -25,8 +25,9 @@ from harness.records import Cost
 
 REDRAWS_PER_SECOND = 8
 SECONDS_BETWEEN_LINES = 10.0
-_TITLE_WIDTH = 28
-_BAR_WIDTH = 20
+_TITLE_WIDTH = 26
+_LEAST_BAR, _LONGEST_BAR = 6, 20
+_GAP = 2
 
 
 @dataclass
@@ -76,18 +77,14 @@ class Display:
         self._part: _Part | None = None
         self._next_line = float("inf")
         self._stage = ""
-        self._begun = clock()
         self._live = Live(
             console=self._console,
             get_renderable=self._render,
             refresh_per_second=REDRAWS_PER_SECOND,
             transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
         )
 
     def __enter__(self) -> Self:
-        self._begun = self._clock()
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -103,7 +100,7 @@ class Display:
 
     def stage(self, title: str, index: int, total: int) -> None:
         """A stage begins, the `index`-th (from 1) of `total`."""
-        self._stage = f"stage {index} of {total}"
+        self._stage = f"{index}/{total}"
         self._print(Text.assemble((f"{index}/{total} ", "dim"), (_printable(title), "bold")))
 
     def part(self, title: str) -> None:
@@ -138,34 +135,40 @@ class Display:
             said += [f"{cost.new_tokens:,} tokens"]
             said += [f"{cost.new_tokens / cost.seconds:,.0f} tokens/s"] if cost.seconds else [""]
         said += [""] * (3 - len(said))
-        columns = "".join(f"{text:>18}" for text in said)
+        rows, tokens, speed = said
+        figures = f"{rows:>12}{tokens:>15}{speed:>16}{_seconds(cost.seconds):>9}"
         title = self._part.title
         self._part = None
         self._next_line = float("inf")
-        self._print(Text(f"  {title:<{_TITLE_WIDTH}}{columns}{_seconds(cost.seconds):>10}"))
+        self._print(Text(f"  {title:<{_TITLE_WIDTH}}{figures}"))
 
     def note(self, text: str) -> None:
         """Say something that should be read, and leave it on the screen."""
         self._print(Text(f"! {_printable(text)}", style="yellow"))
 
     def _print(self, text: Text) -> None:
+        if self._live.is_started:
+            self._live.refresh()  # or the printed line would be followed by an old last line
         self._console.print(text, soft_wrap=True)
 
     def _render(self) -> RenderableType:
-        """Draw the last line: the part under way."""
-        now = self._clock()
-        line = Table.grid(padding=(0, 2, 0, 0))
-        whole = Text(f"{self._stage}, {_clock(now - self._begun)}".lstrip(", "), style="dim")
-        if self._part is None:
-            line.add_row(Text("  working"), whole)
-            return line
+        """Draw the last line, the part under way: the figures whole, then title and bar."""
         part = self._part
+        if part is None:
+            return Text(f"{self._stage} ...", style="dim")
+        figures = Text(part.figures(self._clock()), no_wrap=True, overflow="ellipsis")
+        stage = Text(self._stage, style="dim")
+        room = self._console.width - len(stage) - len(figures) - 3 * _GAP
+        title = Text(part.title)
+        title.truncate(max(room - _LEAST_BAR, _GAP), overflow="ellipsis")
         bar = ProgressBar(
-            total=part.total, completed=part.done, width=_BAR_WIDTH, pulse=part.total is None
+            total=part.total,
+            completed=part.done,
+            width=max(min(room - len(title), _LONGEST_BAR), 1),
+            pulse=part.total is None,
         )
-        line.add_row(Text(f"  {part.title}"), bar, Text(part.figures(now)), whole)
-        for column in line.columns:
-            column.no_wrap = True
+        line = Table.grid(padding=(0, _GAP, 0, 0))
+        line.add_row(stage, title, bar, figures)
         return line
 
 

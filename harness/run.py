@@ -58,18 +58,20 @@ class Bench:
     config: RunConfig
     engine: Built[Engine]
     evaluations: tuple[Built[Evaluation], ...]
-    trainer: Built[Trainer]
+    trainer: Built[Trainer] | None
     judge: Built[Engine] | None
     reports: tuple[Built[Report], ...]
 
     @classmethod
     def build(cls, config: RunConfig) -> "Bench":
         """Build every plug-in the run names, or say what is wrong before anything runs."""
+        # A plain benchmark need not say how to train, but may, so that iterations can grow.
+        trains = config.iterations > 0 or bool(config.trainer.options)
         bench = cls(
             config=config,
             engine=plugins.build(plugins.ENGINES, config.engine),
             evaluations=tuple(plugins.build(plugins.EVALUATIONS, c) for c in config.evaluations),
-            trainer=plugins.build(plugins.TRAINERS, config.trainer),
+            trainer=plugins.build(plugins.TRAINERS, config.trainer) if trains else None,
             judge=plugins.build(plugins.ENGINES, config.judge.engine) if config.judge else None,
             reports=tuple(plugins.build(plugins.REPORTS, choice) for choice in config.reports),
         )
@@ -86,9 +88,10 @@ class Bench:
         """What was asked, every default included."""
         request = self.config.model_dump(mode="json")
         request["engine"] = self.engine.options
-        request["trainer"] = self.trainer.options
         request["evaluations"] = [built.options for built in self.evaluations]
         request["reports"] = [built.options for built in self.reports]
+        if self.trainer:
+            request["trainer"] = self.trainer.options
         if self.judge:
             request["judge"]["engine"] = self.judge.options
         return request
@@ -183,6 +186,7 @@ class Progress:
 
     def _train(self, stage: Stage) -> StageResult:
         """Let the trainer make the next model."""
+        assert self.bench.trainer is not None, "a run with iterations builds its trainer"
         trained = [s for s in stages(stage.iteration - 1) if s.kind == "train"]
         workspace = Workspace(
             folder=self.store.stage_folder(stage),

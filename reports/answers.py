@@ -64,11 +64,10 @@ def _changes(record: RunRecord, series: Series, ids: set[str]) -> Iterator[tuple
         return
     before, after = series.scores(names[0]), series.scores(names[-1])
     gains = {id: after[id] - before[id] for id in ids if id in before and id in after}
-    ranked = sorted(gains, key=lambda id: (-gains[id], id))
-    for id in [id for id in ranked if gains[id] > 0][:MOST_CHANGES]:
-        yield id, f"most better, {names[-1]} than {names[0]}"
-    for id in [id for id in reversed(ranked) if gains[id] < 0][:MOST_CHANGES]:
-        yield id, f"most worse, {names[-1]} than {names[0]}"
+    for sign, name in ((1, "better"), (-1, "worse")):
+        moved = sorted((-sign * gain, id) for id, gain in gains.items() if sign * gain > 0)
+        for _, id in moved[:MOST_CHANGES]:
+            yield id, f"most {name}, {names[-1]} than {names[0]}"
 
 
 def _sample(id: str, title: str, items: dict[str, dict[str, ItemResult]]) -> Sample:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Literal
 
-from reports.figures import number, visible
+from reports.figures import DASH, number, visible
 
 Tone = Literal["", "better", "worse", "warning"]
 
@@ -43,8 +43,8 @@ class Figure:
 
     @property
     def short_interval(self) -> str:
-        """`.861–.917`, or nothing: for narrow columns."""
-        return "–".join(end.replace("0.", ".", 1) if _below_one(end) else end for end in self._ends())
+        """The ends without brackets and leading zeros, or nothing: for narrow columns."""
+        return DASH.join(_short(end) for end in self._ends())
 
     def _ends(self) -> tuple[str, ...]:
         if self.low is None or self.high is None:
@@ -52,8 +52,8 @@ class Figure:
         return tuple(number(end, self.places, signed=self.signed) for end in (self.low, self.high))
 
 
-def _below_one(end: str) -> bool:
-    return end.lstrip("+-").startswith("0.")
+def _short(end: str) -> str:
+    return end.replace("0.", ".", 1) if end.lstrip("+-").startswith("0.") else end
 
 
 Cell = str | Figure
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: a label column, then one column for each heading, then n and failed if any has it."""
+    """A table: a column of labels, one for each heading, and n and failed where rows have them."""
 
     title: str
     columns: tuple[str, ...]

@@ -9,7 +9,7 @@ The trainer's own warnings come first: it saw what happened.
 from collections.abc import Iterator
 from itertools import pairwise
 
-from harness.records import Failure, Metric, RunRecord
+from harness.records import EvalResult, Failure, Metric, RunRecord
 from reports.figures import visible
 from reports.series import Series, chain, evaluations
 
@@ -34,7 +34,7 @@ def cautions(record: RunRecord) -> tuple[str, ...]:
             *_growth(series, chain(record)),
             *_agreement(series),
         ]
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def _of_trainer(record: RunRecord) -> Iterator[str]:
@@ -54,20 +54,24 @@ def _protocols(series: Series) -> Iterator[str]:
 
 def _failures(series: Series) -> Iterator[str]:
     for model, result in series.results.items():
+        where = f"{model} / {series.name}"
         failed = sum(result.failures.values())
-        if result.items and failed / len(result.items) > MOST_FAILED:
-            causes = ", ".join(
-                f"{count} {visible(reason, longest=40)}"
-                for reason, count in sorted(result.failures.items())
-            )
-            yield (
-                f"{model} / {series.name}: {failed / len(result.items):.0%} of the items could "
-                f"not be scored ({causes}); the figures speak of the others only."
-            )
-            continue
         rate = result.metric("failure_rate")
-        if rate is not None and rate.value is not None and rate.value > MOST_FAILED:
-            yield f"{model} / {series.name}: {rate.value:.0%} of the verdicts could not be read."
+        if result.metrics and all(metric.value is None for metric in result.metrics):
+            yield f"{where}: nothing could be scored{_causes(result)}."
+        elif result.items and failed / len(result.items) > MOST_FAILED:
+            yield (
+                f"{where}: {failed / len(result.items):.0%} of the items could not be "
+                f"scored{_causes(result)}; the figures speak of the others only."
+            )
+        elif rate is not None and rate.value is not None and rate.value > MOST_FAILED:
+            yield f"{where}: {rate.value:.0%} of the verdicts could not be read."
+
+
+def _causes(result: EvalResult) -> str:
+    counts = sorted(result.failures.items(), key=lambda cause: (-cause[1], cause[0]))
+    named = ", ".join(f"{count:,} {visible(reason, longest=40)}" for reason, count in counts)
+    return f" ({named})" if named else ""
 
 
 def _few_items(series: Series) -> Iterator[str]:

@@ -1,8 +1,11 @@
 """How numbers, times and foreign texts are written, the same in every report.
 
-    number(0.4375, 3, signed=True)   "+0.438"
-    duration(185.2)                  "3 min 05 s"
-    visible("a\\x1b[2Jb\\nc")          "a␛[2Jb ⏎ c"
+    >>> number(0.4375, 3, signed=True)
+    '+0.438'
+    >>> duration(185.2)
+    '3 min 05 s'
+
+Foreign texts are those of models and plug-ins; see `visible`.
 """
 
 import math
@@ -10,6 +13,8 @@ from collections.abc import Iterable, Sequence
 
 LONGEST_TEXT = 480
 """Characters of a model's text that a report shows."""
+DASH = "\N{EN DASH}"
+"""Between the ends of a range, and where there is nothing."""
 _JOINERS = "\u200c\u200d"
 
 
@@ -46,9 +51,9 @@ def listed(counts: Sequence[int]) -> str:
 
 
 def ranged(counts: Sequence[int]) -> str:
-    """Write counts as a range: `90–120`."""
+    """Write counts as a range, `90-120` with a dash."""
     ends = (min(counts), max(counts)) if counts else ()
-    return "–".join(f"{count:,}" for count in dict.fromkeys(ends))
+    return DASH.join(f"{count:,}" for count in dict.fromkeys(ends))
 
 
 def duration(seconds: float) -> str:

@@ -1,11 +1,10 @@
 """What a run shows, in one sentence an axis, by rules that are written down here.
 
-    Instruction following   M1 better than M0 (+0.92 [+0.80, +1.05]), ... Examiner score: M0 2.46, ...
-    Judging                 M3 no clear change from M1 (...). Agreement with human pairs: M0 0.52, ...
+    Instruction following   M1 better than M0 (+0.92 [+0.80, +1.05]), ... Examiner score: M0 ...
+    Judging                 M3 no clear change from M1 (...). Agreement with human pairs: M0 ...
     Model against model     M1 better than M0 (+0.45 [+0.38, +0.52]), M2 better than M1 (...)
 
-A difference counts where its 95 % interval leaves out 0; otherwise there is "no clear change",
-which does not say that there is none.
+`reports.evidence` says when a difference counts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,10 +13,17 @@ from itertools import pairwise
 from harness.records import RunRecord
 from harness.statistics.intervals import Estimate
 from reports.blocks import Figure, Points
+from reports.evidence import Evidence, evidence
 from reports.series import Series, chain, evaluations, models
 from reports.tables import difference
 
-NO_CHANGE = "no clear change"
+_WORDS: dict[Evidence, str] = {
+    "better": "{later} better than {earlier}",
+    "worse": "{later} worse than {earlier}",
+    "no clear change": "{later} no clear change from {earlier}",
+    "too few items": "{later} and {earlier} not told apart on so few items",
+    "no interval": "{later} and {earlier} not told apart without an interval",
+}
 
 
 def findings(record: RunRecord) -> Points:
@@ -47,8 +53,10 @@ def _judging(record: RunRecord, series: Series | None) -> str:
     levels = _levels(record, series, "pairwise_accuracy")
     if not levels:
         return "not a single judgement could be read, so no agreement can be given."
-    trained = [name for name in chain(record)[1:] if series.scores(name)]
-    steps = _steps((trained[0], trained[-1]), series) if len(trained) > 1 else ()
+    judges = [name for name in chain(record) if series.scores(name)]
+    # M1 is the first that was taught to judge; what comes after is the loop's own doing.
+    taught = judges[1:] if len(judges) > 2 else judges
+    steps = _steps((taught[0], taught[-1]), series) if len(taught) > 1 else ()
     return _sentences(steps, f"Agreement with human pairs (ties left out): {levels}")
 
 
@@ -81,7 +89,8 @@ def _step(later: str, earlier: str, change: Estimate) -> str:
         return f"{later} cannot be compared with {earlier} (nothing could be scored)"
     figure = Figure(change.value, change.low, change.high, signed=True)
     shown = f"{figure.text} {figure.interval}".strip()
-    return f"{later} {verdict(change.low, change.high)} {earlier} ({shown})"
+    words = _WORDS[evidence(change.low, change.high, change.n)]
+    return f"{words.format(later=later, earlier=earlier)} ({shown})"
 
 
 def _levels(record: RunRecord, series: Series, name: str) -> str:
@@ -89,10 +98,3 @@ def _levels(record: RunRecord, series: Series, name: str) -> str:
     found = [(model.name, series.metric(model.name, name)) for model in models(record)]
     values = [(model, m.value) for model, m in found if m is not None and m.value is not None]
     return ", ".join(f"{model} {Figure(value).text}" for model, value in values)
-
-
-def verdict(low: float | None, high: float | None) -> str:
-    """Say what an interval of a difference shows, as the middle of a sentence."""
-    if low is None or high is None:
-        return "against"
-    return "better than" if low > 0 else "worse than" if high < 0 else f"{NO_CHANGE} from"

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from harness.records import RunRecord
 from reports.blocks import Cell, Row, Table
-from reports.figures import plain, visible
+from reports.figures import DASH, plain, visible
 
 KNOWN = ("seeds", "eft", "sft", "prompts", "candidates", "judgements", "pairs", "training")
 """The sections of a self-rewarding round, in the order in which they happen."""
@@ -141,7 +141,7 @@ def _label(name: str) -> str:
 def _cell(value: JsonValue) -> Cell:
     """Show a leaf in a few words."""
     if value is None:
-        return "–"
+        return DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
@@ -157,7 +157,8 @@ def _list(values: Sequence[JsonValue]) -> str:
     curve = [point for value in values for point in _points(value)]
     if curve and len(curve) == len(values):
         (first_step, first), (last_step, last) = curve[0], curve[-1]
-        return f"{plain(first)} → {plain(last)} (steps {plain(first_step)}–{plain(last_step)})"
+        steps = f"{plain(first_step)}{DASH}{plain(last_step)}"
+        return f"{plain(first)} → {plain(last)} (steps {steps})"
     if all(not isinstance(value, list | dict) for value in values) and len(values) <= 6:
         return ", ".join(str(_cell(value)) for value in values) or "none"
     return f"{len(values):,} entries"

@@ -16,7 +16,7 @@ from reports.page import details, overview
 
 SAMPLE_WIDTH = 100
 _SPECIAL = re.compile(r"([\\`*~$])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])|(\])(?=[(\[:])")
-_FENCE = re.compile(r"`{3,}")
+_BLOCK = re.compile(r"^(\d{0,9})([.)](?=\s|$)|(?<!\d)(?:[#>=]|[-+](?=[-\s]|$)))")
 
 
 class Markdown:
@@ -53,7 +53,8 @@ def escape(text: str) -> str:
     """Make a plain text mean itself in Markdown, in a table as well as outside."""
     text = visible(text, longest=LONGEST_TEXT * 4)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
-    return _SPECIAL.sub(lambda match: f"\\{match[0]}", text)
+    text = _SPECIAL.sub(lambda match: f"\\{match[0]}", text.strip())
+    return _BLOCK.sub(r"\1\\\2", text)
 
 
 def _section(section: Section) -> Iterator[str]:

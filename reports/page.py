@@ -17,7 +17,7 @@ from reports.cautions import cautions
 from reports.figures import plain, visible
 from reports.findings import findings
 from reports.loop import loop
-from reports.series import chain, chosen, evaluations, missing_stages, models
+from reports.series import chosen, evaluations, missing_stages, models
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,19 @@ def details(record: RunRecord) -> Iterator[Section]:
     by_category = tuple(table for one in series for table in tables.categories(one))
     if by_category:
         yield Section("By category", by_category)
-    yield Section(
-        "The loop's own numbers", tuple(loop(record)) or ("Nothing was trained in this run.",)
-    )
+    yield Section("The loop's own numbers", tuple(loop(record)) or (_no_loop(record),))
     yield Section(
         "What each model answered",
         tuple(answers(record)) or ("No evaluation kept answers of all models to the same items.",),
     )
     yield Section("Costs by part", tuple(tables.costs(record)) or (_NO_COSTS,))
     yield Section("Versions", (_environment(record),))
+
+
+def _no_loop(record: RunRecord) -> str:
+    if any(result.stage.kind == "train" for result in record.stages):
+        return "The trainer reported no numbers."
+    return "Nothing has been trained in this run."
 
 
 _NO_COSTS = "No finished stage has costs."

@@ -3,6 +3,8 @@
     models(record)       M0, SFT, M1, M2, M3      baselines stand before the model they came with
     chain(record)        M0, M1, M2, M3           each trained from the one before
     evaluations(record)  examiner: {M0: EvalResult, SFT: EvalResult, M1: ...}, head_to_head: ...
+
+Tables and findings ask here; nothing else walks the record's stages for models.
 """
 
 import math
@@ -127,7 +129,8 @@ def chosen(value: JsonValue) -> str:
         return str(value)
     model = value.get("model")
     if isinstance(model, dict):
-        return f"{model.get('name')} ({model.get('location')}, engine {chosen(value.get('engine'))})"
+        engine = chosen(value.get("engine"))
+        return f"{model.get('location')}, through the {engine} engine"
     return str(value.get("location") or value.get("name") or "unnamed")
 
 

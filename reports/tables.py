@@ -13,6 +13,7 @@ from itertools import pairwise
 from harness.records import Cost, Metric, RunRecord
 from harness.statistics.intervals import Estimate, paired_difference
 from reports.blocks import Cell, Figure, Row, Table, Tone
+from reports.evidence import evidence
 from reports.figures import duration, places
 from reports.series import Series, evaluations, models
 
@@ -43,7 +44,7 @@ def comparisons(series: Series, note: str = "") -> Table:
             figure(metric, signed=name in SIGNED, tone=_tone(metric) if name == "net_win" else "")
             for name, metric in zip(names, found, strict=True)
         )
-        rows.append(_counted(f"{model} against {against}", cells, found[:1]))
+        rows.append(_counted(f"{model} vs {against}", cells, found[:1]))
     return Table(
         title=f"{series.name}, model against model",
         columns=tuple(label(name) for name in names),
@@ -78,7 +79,10 @@ def differences(record: RunRecord) -> Iterator[Table]:
             rows.append(
                 _row(
                     f"{label(series.name)}, {label(name)}",
-                    [one.metric(name) if one.n else None for one in found],
+                    [
+                        one.metric(name, failed=_asked(series, step) - one.n) if one.n else None
+                        for one, step in zip(found, steps, strict=True)
+                    ],
                     signed=True,
                     toned=True,
                 )
@@ -88,9 +92,16 @@ def differences(record: RunRecord) -> Iterator[Table]:
             title="Paired differences",
             columns=tuple(f"{later} - {earlier}" for later, earlier in steps),
             rows=tuple(rows),
-            note="The same items for both models of a pair. Where the interval holds 0, no change "
-            "is shown. The intervals are not corrected for how many there are.",
+            note="Over the items for which both models of a pair have a score; failed counts the "
+            "others. Where the interval holds 0, no change is shown. The intervals are not "
+            "corrected for how many there are.",
         )
+
+
+def _asked(series: Series, step: tuple[str, str]) -> int:
+    """Count the items that both models of a step were asked."""
+    ids = [{item.id for item in series.results[model].items} for model in step]
+    return len(set.intersection(*ids))
 
 
 def difference(series: Series, later: str, earlier: str) -> Estimate:
@@ -195,9 +206,8 @@ def _counts(counts: Sequence[int]) -> tuple[int, ...]:
 
 
 def _tone(metric: Metric | None) -> Tone:
-    if metric is None or metric.low is None or metric.high is None:
-        return ""
-    return "better" if metric.low > 0 else "worse" if metric.high < 0 else ""
+    shown = evidence(metric.low, metric.high, metric.n) if metric else None
+    return shown if shown == "better" or shown == "worse" else ""
 
 
 def _descriptions(series: Series) -> Iterator[str]:

@@ -12,6 +12,7 @@ does on a GPU, and leaves the entropies out.
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch.nn import functional
 from transformers import PreTrainedModel
 from trl.trainer.utils import FusedCausalLMOutput
@@ -25,12 +26,13 @@ _SCALING = (
 """Configuration of the models whose logits are more than a product; TRL's head knows them."""
 
 
-def score_targets_only(model: PreTrainedModel) -> None:
+def score_targets_only(trained: PreTrainedModel | PeftModel) -> None:
     """Patch a model that TRL gave a fused LM head, where that is slow.
 
     Args:
-        model: After `trl.trainer.utils.add_fused_lm_head`, on its device.
+        trained: After `trl.trainer.utils.add_fused_lm_head`, on its device.
     """
+    model = trained.get_base_model() if isinstance(trained, PeftModel) else trained
     text = model.config.get_text_config()
     unusual = [name for name in _SCALING if getattr(text, name, None) is not None]
     if model.device.type != "cpu" or unusual or getattr(text, "output_router_logits", False):

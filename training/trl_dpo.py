@@ -22,7 +22,8 @@ from training.batches import LengthGrouped
 from training.dpo import DPO, PreferencePair
 from training.fitting import fitting
 from training.job import Job, Trained
-from training.trl_loop import Watch, arguments, curve, peft_config, run, whole
+from training.target_head import score_targets_only
+from training.trl_loop import Watch, arguments, curve, peft_config, quiet, run, whole
 from training.weights import load
 
 _CURVES = (
@@ -49,6 +50,7 @@ class _ExactPairs(DPOTrainer):
         lengths = _lengths(dataset)
         places = sorted(range(len(dataset)), key=lambda place: lengths[place])
         chosen, rejected = [0.0] * len(dataset), [0.0] * len(dataset)
+        score_targets_only(self.model)
         self.model.eval()
         with torch.inference_mode():
             for first in range(0, len(places), batch_size):
@@ -77,6 +79,7 @@ def _lengths(dataset: Dataset) -> list[int]:
     ]
 
 
+@quiet()
 def train(job: Job, settings: DPO, pairs: Sequence[PreferencePair]) -> Trained:
     """Train `job.start` on the pairs; see `training.dpo.prefer`."""
     began = time.perf_counter()

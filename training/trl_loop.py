@@ -26,13 +26,13 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.utils import logging as transformers_logging
 
 from harness.checkpoints import fingerprint
 from harness.errors import ConfigError, HarnessError
 from harness.records import ModelRef
 from training.job import Job, Trained, unwritable, writing
 from training.lora import configuration
-from training.target_head import score_targets_only
 from training.weights import Start, save
 
 _POINTS = 50
@@ -164,6 +164,18 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers gives its ca
             )
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' own progress bars off: progress is told in one place."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
 def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue]) -> Trained:
     """Train, from the last checkpoint where there is one, and save the model.
 
@@ -174,8 +186,6 @@ def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue])
         metrics: What is known already; the training adds its own.
     """
     trainer.remove_callback(PrinterCallback)
-    base = trainer.model if job.settings.lora is None else trainer.model.get_base_model()
-    score_targets_only(base)
     began = time.perf_counter()
     with _writing_states(job.unfinished):
         trainer.train(resume_from_checkpoint=_last_state(job.unfinished))

@@ -18,7 +18,8 @@ from training.batches import LengthGrouped
 from training.fitting import fitting
 from training.job import Job, Trained
 from training.sft import Example
-from training.trl_loop import Watch, arguments, peft_config, run, whole
+from training.target_head import score_targets_only
+from training.trl_loop import Watch, arguments, peft_config, quiet, run, whole
 from training.weights import load
 
 
@@ -34,6 +35,7 @@ class _TargetsOnly(SFTTrainer):
         """Tell nobody: nothing leaves the machine unless a request names a tracker."""
 
 
+@quiet()
 def train(job: Job, examples: Sequence[Example]) -> Trained:
     """Fine-tune `job.start` on the examples; see `training.sft.fine_tune`."""
     began = time.perf_counter()
@@ -61,6 +63,7 @@ def train(job: Job, examples: Sequence[Example]) -> Trained:
         peft_config=peft_config(job),
         callbacks=[Watch(job, start)],
     )
+    score_targets_only(trainer.model)
     metrics: dict[str, JsonValue] = {
         "rows_in": len(examples),
         "rows_too_long": len(examples) - len(rows),

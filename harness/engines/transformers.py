@@ -99,7 +99,7 @@ class LoadedTransformers:
         self.context = int(model.config.max_position_embeddings)
         self._loaded: PreTrainedModel | None = model
         self._tokenizer = tokenizer
-        self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
+        self._vocabulary = int(model.config.vocab_size)
         self._pad = pad_id(tokenizer, self._vocabulary)
         self._ends = end_ids(model, tokenizer)
         self._batch_rows = batch_rows

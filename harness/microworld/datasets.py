@@ -10,11 +10,13 @@ The ranks are a person's: by the exact score, with some noise. The verdicts are 
 sometimes errs and is not always of that person's mind: whoever trains decides which to believe. The
 exact score of an answer is `examine(parse(prompt), text).score`.
 
-    >>> group = ranked_groups(1)[0]
+    >>> group = ranked_groups()[0]
     >>> group.prompt
-    'Speak as a writer.'
-    >>> group.responses[0]
-    RankedResponse(text=..., rank=0, verdict='on topic, gives an answer, ... Score: 4', score=3.9)
+    'What do people speak in Norway?'
+    >>> group.responses[1].text, group.responses[1].rank
+    ('People in Norway speak Ukrainian.', 1)
+    >>> group.responses[1].verdict
+    'on topic, gives an answer, wrong, clear, no detail. Score: 3'
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -45,8 +47,11 @@ def demonstrations(rows: int = 1200, seed: int = 0) -> tuple[Demonstration, ...]
     return _distinct(rows, Random(f"ift-{seed}"), one, lambda row: row.id)
 
 
-def ranked_groups(groups: int = 1000, seed: int = 0) -> tuple[RankedGroup, ...]:
-    """Questions with two to four answers, a person's ranks and an annotator's verdicts."""
+def ranked_groups(groups: int = 1150, seed: int = 0) -> tuple[RankedGroup, ...]:
+    """Questions with two to four answers, a person's ranks and an annotator's verdicts.
+
+    In about 13 % of the groups a verdict contradicts the person's order: 1,150 make 1,000 to trust.
+    """
     return _groups(groups, Random(f"eft-{seed}"), held_out=False)
 
 

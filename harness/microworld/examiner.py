@@ -91,7 +91,8 @@ def _values_in(item: Item, text: str) -> set[str]:
 
 def _lists_in(_: Item, text: str) -> set[str]:
     """Every run of two or more list words: a reversed list is right as a whole or not at all."""
-    return {" ".join(run.lower().split()) for run in _LIST.findall(text)}
+    runs = (run.lower().replace(",", " ") for run in _LIST.findall(text))
+    return {" ".join(run.split()) for run in runs}
 
 
 def _frames(item: Item) -> tuple[str, ...]:

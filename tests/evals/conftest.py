@@ -19,8 +19,15 @@ class FakeModel:
 
     context = 2048
 
-    def __init__(self, reply: Callable, name: str = "M1", killed_after: int | None = None):
+    def __init__(
+        self,
+        reply: Callable,
+        name: str = "M1",
+        killed_after: int | None = None,
+        ids: bool = True,
+    ):
         self.reply = reply
+        self.ids = ids
         self.ref = ModelRef(name=name, location=name, fingerprint=f"weights of {name}")
         self.chat_template = f"template of {name}"
         self.killed_after = killed_after
@@ -45,7 +52,8 @@ class FakeModel:
             return Completion(id, index, "", finish_reason="failed", failure=said)
         if said is None:
             return Completion(id, index, "and then", (1,), (2, 3), finish_reason="length")
-        return Completion(id, index, said, (1, 2), tuple(range(len(said.split()) + 1)))
+        tokens = tuple(range(len(said.split()) + 1)) if self.ids else ()
+        return Completion(id, index, said, (1, 2), tokens)
 
 
 @pytest.fixture

@@ -74,23 +74,11 @@ def test_items_hold_what_a_reader_wants_to_see(result):
     assert EvalResult.model_validate_json(result.model_dump_json()) == result
 
 
-def test_an_answer_without_token_ids_has_no_length(examiner, log):
-    class Wordless:
-        """Like an API that returns text alone."""
-
-        chat_template = None
-
-        def generate(self, requests):
-            with ExaminerEngine(ExaminerEngine.Config()).open(
-                ModelRef(location="examiner")
-            ) as model:
-                yield from model.generate(requests)
-
+def test_an_answer_without_token_ids_has_no_length(examiner, fake, log):
     rows = log()
-    examiner.answer(Wordless(), rows)
-    with ExaminerEngine(ExaminerEngine.Config()).open(ModelRef(location="examiner")) as judge:
-        result = examiner.mark(M1, rows, judge, [])
-    assert result.metric("length_tokens").value is None
+    examiner.answer(fake(lambda prompt, index: "Text alone, as from an API.", ids=False), rows)
+    length = examiner.mark(M1, rows, fake(judge_reply), []).metric("length_tokens")
+    assert (length.value, length.n, length.failed) == (None, 0, 4)
 
 
 def test_the_exact_examiner_marks(fake, log, jsonl):

@@ -54,11 +54,8 @@ def test_a_worked_example(agreement, fake, log):
     evaluation.answer(fake(judging(POINTS)), rows)
     result = evaluation.mark(M1, rows, None, [])
 
-    assert result.metric("pairwise_accuracy").value == 1.0
-    assert (result.metric("pairwise_accuracy").n, result.metric("pairwise_accuracy").failed) == (
-        1,
-        2,
-    )
+    accuracy = result.metric("pairwise_accuracy")
+    assert (accuracy.value, accuracy.n, accuracy.failed) == (1.0, 1, 2)
     assert result.metric("pairwise_accuracy_half").value == 0.75
     assert result.metric("tie_rate").value == 0.5
     assert result.metric("five_best").value is None
@@ -67,6 +64,12 @@ def test_a_worked_example(agreement, fake, log):
 
     colour, animal = result.items
     assert [one["score"] for one in colour.details["responses"]] == [pytest.approx(14 / 3), 3, None]
+    assert colour.details["responses"][1]["verdicts"] == [
+        "Well. Score: 3",
+        "no idea",
+        "Well. Score: 3",
+    ]
+    assert colour.details["responses"][0]["verdicts"][1] == "Well. Score: 4"
     assert [one["rank"] for one in colour.details["responses"]] == [0, 1, 2]
     assert colour.details["failures"] == {"no_score": 2, "truncated": 1, "prompt_too_long": 1}
     assert (colour.answer, colour.outcome.value) == ("1 > 2", 1.0)

@@ -52,18 +52,28 @@ def test_without_a_terminal_stages_and_finished_parts_are_lines():
         display.part_done(Cost(seconds=52.0, rows=1024, new_tokens=64_480))
     stage, part = out.getvalue().splitlines()
     assert stage == "4/7 02-train"
-    assert part.split() == "judge 1,024 rows 64,480 tokens 1,240 tokens/s 52.0 s".split()
+    assert part.split() == [
+        "judge",
+        "1,024",
+        "rows",
+        "64,480",
+        "tokens",
+        "1,240",
+        "tokens/s",
+        "52.0",
+        "s",
+    ]
 
 
 def test_without_a_terminal_a_long_part_is_told_at_most_every_ten_seconds():
     display, out, clock = plain()
     with display:
         display.part("judge")
-        for row in range(1, 301):
-            clock.now += 0.1
-            display.rows(row, 400, 50 * row)
+        for row in range(1, 121):
+            clock.now += 0.25
+            display.rows(row, 160, 125 * row)
     lines = out.getvalue().splitlines()
-    assert [line.split()[1] for line in lines] == ["100/400", "200/400", "300/400"]
+    assert [line.split()[1] for line in lines] == ["40/160", "80/160", "120/160"]
     assert "500 tokens/s" in lines[0]
     assert "0:10 elapsed  0:30 left" in lines[0]
     assert "\x1b" not in out.getvalue()
@@ -83,7 +93,7 @@ def test_on_a_terminal_the_last_line_says_stage_part_rows_speed_and_time_left():
     clock.now += 20
     display.rows(100, 400, 5_000)
     line = last_line(display)
-    for said in ("stage 4 of 7", "M1/head_to_head", "100/400", "250 tokens/s", "1:00 left"):
+    for said in ("4/7", "M1/head_to_head", "100/400", "250 tokens/s", "1:00 left"):
         assert said in line
     assert line.count("\n") == 1
 
@@ -95,7 +105,9 @@ def test_the_last_line_stays_one_line_however_narrow_the_terminal_is(width):
     display.part("M1/an_evaluation_with_a_very_long_name/mark")
     clock.now += 20
     display.rows(100, 400, 5_000)
-    assert last_line(display, width).count("\n") == 1
+    line = last_line(display, width)
+    assert line.count("\n") == 1
+    assert "100/400" in line
 
 
 def test_rows_that_an_earlier_attempt_left_do_not_shorten_the_time_left():
@@ -132,7 +144,6 @@ def test_on_a_terminal_finished_parts_stay_above_the_live_line():
         display.part_done(Cost(seconds=1.0, rows=3, new_tokens=30))
     assert "1/1 00-evaluate" in out.getvalue()
     assert "30 tokens/s" in out.getvalue()
-    assert out.getvalue().rstrip().endswith("\x1b[?25h\x1b[1A\x1b[2K") or "\x1b[?25h" in out.getvalue()
 
 
 def test_an_error_gives_the_terminal_back():

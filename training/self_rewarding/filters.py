@@ -90,7 +90,6 @@ class Pool:
     def __init__(self, prompts: Iterable[str] = ()) -> None:
         self._keys: set[str] = set()
         self._tokens: list[Sequence[str]] = []
-        self._counts: list[Counter[str]] = []
         self._holders: dict[str, list[int]] = {}
         for prompt in prompts:
             self.add(prompt)
@@ -99,37 +98,39 @@ class Pool:
         """Put a prompt into the pool."""
         self._keys.add(key(prompt))
         tokens = _tokens(prompt)
-        counts = Counter(tokens)
-        for token in counts:
+        for token in set(tokens):
             self._holders.setdefault(token, []).append(len(self._tokens))
         self._tokens.append(tokens)
-        self._counts.append(counts)
 
     def objection(self, prompt: str, similarity: float) -> str | None:
         """Say whether the pool has the prompt (`duplicate`) or one that is `similar`.
 
-        Similar is a ROUGE-L F above `similarity`, as the rouge_score library computes it. Only
-        prompts that share enough words to get there are aligned.
+        Similar is a ROUGE-L F above `similarity`, as the rouge_score library computes it: F is
+        2 LCS / (m + n). Only prompts that share enough words to get there are aligned.
         """
         if key(prompt) in self._keys:
             return "duplicate"
         tokens = _tokens(prompt)
-        counts = Counter(tokens)
-        near = self._sharing(tokens, counts, similarity)
-        if any(self._above(other, tokens, counts, similarity) for other in near):
-            return "similar"
+        places: dict[str, int] = {}
+        for index, token in enumerate(tokens):
+            places[token] = places.get(token, 0) | 1 << index
+        for other in self._sharing(tokens, similarity):
+            there = self._tokens[other]
+            least = similarity * (len(tokens) + len(there)) / 2
+            # As many words as the shorter prompt has could be common, and no more.
+            if min(len(tokens), len(there)) > least and _common(places, len(tokens), there) > least:
+                return "similar"
         return None
 
-    def _sharing(
-        self, tokens: Sequence[str], counts: Counter[str], similarity: float
-    ) -> Iterable[int]:
-        """Find the prompts that share one of the rarest words, as every similar one must.
+    def _sharing(self, tokens: Sequence[str], similarity: float) -> set[int]:
+        """Find the prompts that have one of the rarest words, as every similar one must.
 
-        F = 2 LCS / (m + n) > s and n >= LCS give LCS > s m / (2 - s). So at most m less that many
-        of the m words are not shared, and of any more words than these at least one is.
+        F > s and n >= LCS give LCS > s m / (2 - s). So at most m less that many of the m words
+        are not shared, and of any more words than these at least one is.
         """
         unshared = len(tokens) - int(similarity * len(tokens) / (2 - similarity))
         near: set[int] = set()
+        counts = Counter(tokens)
         for token in sorted(counts, key=lambda token: len(self._holders.get(token, ()))):
             near.update(self._holders.get(token, ()))
             unshared -= counts[token]
@@ -137,38 +138,22 @@ class Pool:
                 break
         return near
 
-    def _above(
-        self, other: int, tokens: Sequence[str], counts: Counter[str], similarity: float
-    ) -> bool:
-        there, there_counts = self._tokens[other], self._counts[other]
-        length = len(tokens) + len(there)
-        shared = min(len(tokens), len(there))
-        if not _exceeds(shared, length, similarity):
-            return False
-        shared = sum(min(count, there_counts[token]) for token, count in counts.items())
-        if not _exceeds(shared, length, similarity):
-            return False
-        return _exceeds(_longest_common_subsequence(tokens, there), length, similarity)
-
 
 def _tokens(prompt: str) -> Sequence[str]:
     tokens: list[str] = tokenize(prompt, None)
     return tokens
 
 
-def _exceeds(common: int, length: int, similarity: float) -> bool:
-    """Whether the ROUGE-L F of `common` aligned tokens of two texts exceeds the limit."""
-    return 2 * common > similarity * length
+def _common(places: dict[str, int], length: int, right: Sequence[str]) -> int:
+    """Length of the longest common subsequence, by Hyyrö's bit-parallel algorithm (2004).
 
-
-def _longest_common_subsequence(left: Sequence[str], right: Sequence[str]) -> int:
-    """Length, by Hyyrö's bit-parallel algorithm (2004): a row of the table is one integer."""
-    places: dict[str, int] = {}
-    for index, token in enumerate(left):
-        places[token] = places.get(token, 0) | 1 << index
-    full = (1 << len(left)) - 1
+    A row of the usual table is one integer. `places` has, for each word of the left text of
+    `length` words, a bit for each of its places.
+    """
+    full = (1 << length) - 1
     row = full
     for token in right:
-        matches = row & places.get(token, 0)
-        row = ((row + matches) | (row - matches)) & full
-    return len(left) - row.bit_count()
+        if token in places:
+            matches = row & places[token]
+            row = ((row + matches) | (row - matches)) & full
+    return length - row.bit_count()

@@ -87,8 +87,8 @@ class SelfRewardingSettings(Record):
     seeds: Seeds
     rubric: str = "five_points"
     """A built-in rubric, or a file of your own with {instruction} and {response}."""
-    sft: SFT = SFT()
-    dpo: DPO = DPO()
+    sft: SFT
+    dpo: DPO
     proposing: Proposing = Proposing()
     candidates: Draw = Draw(n=4)
     judging: Draw = Draw(n=3, max_tokens=512)

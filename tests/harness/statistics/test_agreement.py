@@ -41,11 +41,8 @@ def test_a_worked_example():
     assert found["tie_rate"].value == pytest.approx(1 / 4)
     assert {found[name].failed for name in (*POLICIES, "tie_rate")} == {1}
     # Two responses have full marks, one of them is the best of its list; one has no score.
-    assert (found["five_best"].value, found["five_best"].n, found["five_best"].failed) == (
-        0.5,
-        2,
-        1,
-    )
+    five_best = found["five_best"]
+    assert (five_best.value, five_best.n, five_best.failed) == (0.5, 2, 1)
     assert (found["exact_match"].value, found["exact_match"].n) == (0.0, 2)
     assert found["kendall_tau"].value == pytest.approx((2 / math.sqrt(3 * 2) - 1) / 2)
     assert found["spearman"].value == pytest.approx((math.sqrt(3) / 2 - 1) / 2)
@@ -82,6 +79,8 @@ def test_full_marks_are_exactly_full_marks():
 def test_every_response_ranked_first_counts_as_best():
     one = compare([0, 0, 2], [5.0, 5.0, 5.0])
     assert (one.fives, one.top_fives) == (3, 2)
+    without_the_first = compare([1, 2], [5.0, 5.0])
+    assert (without_the_first.fives, without_the_first.top_fives) == (2, 1)
 
 
 @pytest.mark.parametrize("ranks, scores", [([0, 1], [1.0]), ([0], [1.0]), ([], [])])

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from harness.records import (
     Cost,
     EvalResult,
@@ -99,11 +101,11 @@ def judge_agreement(model: str) -> EvalResult:
     """Agreement with human rankings; the accuracy stands in for all tie policies."""
     value = AGREEMENT[model]
     names = ("", "_half", "_ties_wrong", "_ties_correct")
+    low, high = value - 0.03, value + 0.03
     metrics = [
-        Metric(name=f"pairwise_accuracy{s}", value=value, low=value - 0.03, high=value + 0.03, n=531)
-        for s in names
+        Metric(name=f"pairwise_accuracy{s}", value=value, low=low, high=high, n=531) for s in names
     ]
-    correlation = 2 * value - 1
+    rho = 2 * value - 1
     return EvalResult(
         evaluation="judge_agreement",
         model=model,
@@ -113,7 +115,7 @@ def judge_agreement(model: str) -> EvalResult:
             *metrics,
             Metric(name="five_best", value=0.432, low=0.38, high=0.49, n=210),
             Metric(name="exact_match", value=0.143, low=0.1, high=0.2, n=190),
-            Metric(name="spearman", value=correlation, low=correlation - 0.1, high=0.9, n=181, failed=9),
+            Metric(name="spearman", value=rho, low=rho - 0.1, high=0.9, n=181, failed=9),
             Metric(name="tie_rate", value=0.12, low=0.1, high=0.14, n=531),
             Metric(name="failure_rate", value=0.004, low=0.0, high=0.01, n=1623),
         ),
@@ -128,7 +130,7 @@ def judge_agreement(model: str) -> EvalResult:
     )
 
 
-def head_to_head(model: str, failed: int = 0) -> EvalResult:
+def head_to_head(model: str) -> EvalResult:
     """Games against the models before."""
     metrics = []
     for (one, other), (win, tie, loss) in NET_WINS.items():
@@ -142,8 +144,7 @@ def head_to_head(model: str, failed: int = 0) -> EvalResult:
                     value=value,
                     low=value - 0.07,
                     high=value + 0.07,
-                    n=250 - failed,
-                    failed=failed,
+                    n=250,
                     against=other,
                 )
             )
@@ -220,6 +221,7 @@ def dpo_round(failures: dict[str, int]) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="session")
 def whole_run() -> RunRecord:
     """M0, SFT, M1, M2 and M3, everything measured."""
     return RunRecord(
@@ -234,4 +236,98 @@ def whole_run() -> RunRecord:
             train(3, dpo_round({"no_score": 5})),
             evaluate(3, ["M3"]),
         ),
+    )
+
+
+@pytest.fixture
+def half_run(whole_run: RunRecord) -> RunRecord:
+    """Interrupted while M2 was made."""
+    return whole_run.model_copy(update={"stages": whole_run.stages[:3]})
+
+
+@pytest.fixture
+def nothing_yet(whole_run: RunRecord) -> RunRecord:
+    """Interrupted in its first stage."""
+    return whole_run.model_copy(update={"stages": ()})
+
+
+@pytest.fixture
+def one_model() -> RunRecord:
+    """A benchmark of M0 alone: nothing was to be trained."""
+    return RunRecord(
+        request=REQUEST | {"iterations": 0, "judge": None},
+        environment={},
+        stages=(evaluate(0, ["M0"]),),
+    )
+
+
+@pytest.fixture
+def not_measured() -> RunRecord:
+    """A run without evaluations."""
+    stage = StageResult(stage=Stage(iteration=0, kind="evaluate"), model=ref("M0"))
+    return RunRecord(
+        request=REQUEST | {"iterations": 1}, environment={}, stages=(stage, train(1, {}))
+    )
+
+
+@pytest.fixture
+def all_failed() -> RunRecord:
+    """A run in which not one answer could be scored."""
+    result = StageResult(
+        stage=Stage(iteration=0, kind="evaluate"),
+        model=ref("M0"),
+        evaluations=(examiner("M0", n=6, failed=6),),
+    )
+    return RunRecord(request=REQUEST | {"iterations": 0}, environment={}, stages=(result,))
+
+
+@pytest.fixture
+def hostile_run() -> RunRecord:
+    """A run in which every text is an attack."""
+    stage = evaluate(0, ["M0"], n=6, answer=HOSTILE)
+    prompt = {"details": {"prompt": HOSTILE}, "category": HOSTILE}
+    failed = {"outcome": Failure(reason=HOSTILE, detail=HOSTILE)}
+    results = tuple(
+        result.model_copy(
+            update={
+                "description": HOSTILE,
+                "protocol": HOSTILE,
+                "items": tuple(
+                    item.model_copy(update=prompt | (failed if k else {}))
+                    for k, item in enumerate(result.items)
+                ),
+            }
+        )
+        for result in stage.evaluations
+    )
+    metrics: dict[str, Any] = {
+        HOSTILE: {HOSTILE: HOSTILE, "x": {HOSTILE: 1}},
+        "warnings": [HOSTILE],
+    }
+    return RunRecord(
+        request={"model": HOSTILE, "trainer": {"name": HOSTILE}, "iterations": 1},
+        environment={HOSTILE: HOSTILE, "packages": {HOSTILE: HOSTILE}},
+        stages=(stage.model_copy(update={"evaluations": results}), train(1, metrics)),
+    )
+
+
+@pytest.fixture
+def small_run() -> RunRecord:
+    """Two models and four items: small enough to read its whole report."""
+    before = examiner("M0", n=4)
+    after = examiner("M1", n=4, failed=1)
+    measured = [
+        StageResult(
+            stage=Stage(iteration=iteration, kind="evaluate"),
+            model=ref(result.model),
+            evaluations=(result,),
+            costs={f"{result.model}/examiner": Cost(seconds=2.5, rows=4, new_tokens=50)},
+        )
+        for iteration, result in enumerate((before, after))
+    ]
+    made = train(1, {"training": {"rows_in": 12, "losses": [[1, 2.0], [3, 0.5]]}})
+    return RunRecord(
+        request=REQUEST | {"iterations": 1},
+        environment={"harness": "0.1.0", "python": "3.11.7"},
+        stages=(measured[0], made.model_copy(update={"comparators": ()}), measured[1]),
     )

@@ -1,0 +1,22 @@
+"""When a difference counts: the one rule behind every "better" in a report.
+
+interval [+0.28, +0.45], 250 items   better
+interval [-0.05, +0.09], 250 items   no clear change, which does not say that there is none
+interval [+1.00, +1.00], 3 items     too few: the interval of a handful of items means nothing
+"""
+
+from typing import Literal
+
+LEAST_ITEMS = 20
+"""Below this, a bootstrap or normal interval is not to be trusted, however narrow it is."""
+
+Evidence = Literal["better", "worse", "no clear change", "too few items", "no interval"]
+
+
+def evidence(low: float | None, high: float | None, n: int) -> Evidence:
+    """Say what the 95 % interval of a difference over n items shows."""
+    if n < LEAST_ITEMS:
+        return "too few items"
+    if low is None or high is None:
+        return "no interval"
+    return "better" if low > 0 else "worse" if high < 0 else "no clear change"
