@@ -1,7 +1,7 @@
 """Are the model's answers better than another model's?
 
 Two models' answers to the same prompt are shown to the judge in both orders. Only a preference
-that survives the swap counts (Yuan et al. 2024, section 3.2.1):
+that survives the swap counts (as in Yuan et al. 2024, Fig. 3):
 
     own answer first    own answer second    outcome
     own better          own better           win    1

@@ -1,1 +1,1 @@
-"""Ways to improve a model: fine-tuning and preference optimisation, and the methods built on them."""
+"""Ways to improve a model: fine-tuning, preference optimisation, and methods built on them."""

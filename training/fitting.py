@@ -1,7 +1,9 @@
-"""Which rows can be trained on: TRL drops what does not fit without a word, so it is found first.
+"""Which rows can be trained on; TRL drops what does not fit without a word, so it is found first.
 
     rows   (2 41 3 | 77 12 1)   (2 8 ... 600 tokens ... | 1)      prompt | completion
     fit    [0], and one row counted as too long (or an error, as the settings say)
+
+A row is as long as its prompt and its longest completion.
 """
 
 from collections.abc import Sequence

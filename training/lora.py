@@ -49,7 +49,7 @@ def merged_state(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     }
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
-            weight = module.get_base_layer().weight
-            delta = module.get_delta_weight("default")
+            layer: Any = module
+            weight, delta = layer.get_base_layer().weight, layer.get_delta_weight("default")
             state[f"{name}.weight"] = (weight.float() + delta.float()).detach()
     return state

@@ -20,7 +20,7 @@ class LoRA(Record):
 
     r: int = Field(16, ge=1)
     """Rank of the update."""
-    alpha: float = Field(32, gt=0)
+    alpha: int = Field(32, ge=1)
     """The update is scaled by alpha / r."""
     dropout: Probability = 0.0
     """On the adapter's input."""

@@ -32,7 +32,7 @@ def score_targets_only(trained: PreTrainedModel | PeftModel) -> None:
     Args:
         trained: After `trl.trainer.utils.add_fused_lm_head`, on its device.
     """
-    model = trained.get_base_model() if isinstance(trained, PeftModel) else trained
+    model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
     text = model.config.get_text_config()
     unusual = [name for name in _SCALING if getattr(text, name, None) is not None]
     if model.device.type != "cpu" or unusual or getattr(text, "output_router_logits", False):

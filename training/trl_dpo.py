@@ -12,11 +12,13 @@ Tests compare the losses with the stock trainer's.
 import copy
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from datasets import Dataset, concatenate_datasets
 from pydantic import JsonValue
-from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
 
 from training.batches import LengthGrouped
 from training.dpo import DPO, PreferencePair
@@ -37,41 +39,45 @@ class _ExactPairs(DPOTrainer):
 
     job: Job
 
-    def __init__(self, job: Job, **kwargs: object) -> None:
+    def __init__(self, job: Job, **kwargs: Any) -> None:
         self.job = job
         super().__init__(**kwargs)
 
-    def _prepare_dataset(self, dataset: Dataset, *_: object) -> Dataset:
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         """Keep the ids: there is no text to tokenize."""
         return dataset
 
-    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Any:
         """Add two columns, in batches of like length; dropout and adapters are off."""
         lengths = _lengths(dataset)
         places = sorted(range(len(dataset)), key=lambda place: lengths[place])
         chosen, rejected = [0.0] * len(dataset), [0.0] * len(dataset)
-        score_targets_only(self.model)
-        self.model.eval()
+        model: Any = self.model
+        compute: Any = self.compute_ref_log_probs
+        score_targets_only(model)
+        model.eval()
         with torch.inference_mode():
             for first in range(0, len(places), batch_size):
                 some = places[first : first + batch_size]
                 batch = self._prepare_inputs(self.data_collator([dataset[i] for i in some]))
-                better, worse = self.compute_ref_log_probs(self.model, batch)
+                better, worse = compute(model, batch)
                 for place, a, b in zip(some, better.tolist(), worse.tolist(), strict=True):
                     chosen[place], rejected[place] = a, b
                 self.job.progress("reference", first + len(some), len(places))
         columns = Dataset.from_dict({"ref_chosen_logps": chosen, "ref_rejected_logps": rejected})
         return concatenate_datasets([dataset, columns], axis=1)
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthGrouped:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """Order the pairs as an interruption does not change it."""
-        return LengthGrouped(_lengths(self.train_dataset), self.job.settings.batch_size, self.job.seed)
+        return LengthGrouped(
+            _lengths(self.train_dataset), self.job.settings.batch_size, self.job.seed
+        )
 
     def _send_telemetry(self) -> None:
         """Tell nobody: nothing leaves the machine unless a request names a tracker."""
 
 
-def _lengths(dataset: Dataset) -> list[int]:
+def _lengths(dataset: Any) -> list[int]:
     columns = (dataset[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
     return [
         len(prompt) + max(len(chosen), len(rejected))

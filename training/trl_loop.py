@@ -1,8 +1,10 @@
-"""What both TRL trainers share: arguments, order, progress, checkpoints, and a quiet log.
+"""What both TRL trainers share: arguments, progress, checkpoints, and a quiet log.
 
-    start = weights.load(...)
-    trainer = SomeTrainer(args=SomeConfig(**arguments(job, rows)), callbacks=[Watch(job, start)], ...)
-    run(job, start, trainer)   -> the model is in job.weights
+    start = load(job.start, job.settings)
+    trainer = SFTTrainer(args=SFTConfig(**arguments(job, rows)), callbacks=[Watch(job, start)], ...)
+    run(job, start, trainer, metrics)   -> Trained, with the model in job.weights
+
+The steps themselves are TRL's.
 """
 
 import json
@@ -18,7 +20,6 @@ import torch
 from pydantic import JsonValue
 from safetensors import SafetensorError
 from transformers import (
-    PreTrainedModel,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -103,7 +104,8 @@ def whole(trainer: Trainer, rows: int) -> int:
     Raises:
         HarnessError: TRL dropped rows, which a new version of it may do.
     """
-    kept = len(trainer.train_dataset)
+    dataset: Any = trainer.train_dataset
+    kept = len(dataset)
     if kept != rows:
         raise HarnessError(f"TRL kept {kept} of {rows} training rows; this is a bug, report it")
     return kept
@@ -121,7 +123,7 @@ def peft_config(job: Job) -> Any:
     return None if job.settings.lora is None else configuration(job.settings.lora)
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]  # transformers gives its callbacks no types
+class Watch(TrainerCallback):
     """Reports progress, keeps models on the way, and stops when the loss is no number."""
 
     def __init__(self, job: Job, start: Start) -> None:
@@ -133,8 +135,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers gives its ca
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: PreTrainedModel,
-        **_: Any,
+        **kwargs: Any,
     ) -> None:
         """Tell how far it is; keep the model where it is due."""
         self._job.progress(f"train {self._job.name}", state.global_step, state.max_steps)
@@ -144,7 +145,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers gives its ca
             # Before the trainer's own state is saved: after an interruption between the two, the
             # model is made again, while a state without its model would be passed over.
             folder = self._job.checkpoints / f"step-{state.global_step:05d}"
-            save(model, self._start, self._job.settings, folder)
+            save(kwargs["model"], self._start, self._job.settings, folder)
         if due or state.global_step == state.max_steps:
             control.should_log = True
 
@@ -153,13 +154,13 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers gives its ca
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        logs: dict[str, float],
-        **_: Any,
+        **kwargs: Any,
     ) -> None:
         """Stop a training that can only go on from bad to worse."""
-        if not math.isfinite(logs.get("loss", 0.0)):
+        loss = kwargs["logs"].get("loss", 0.0)
+        if not math.isfinite(loss):
             raise HarnessError(
-                f"training of {self._job.name} diverged: the loss is {logs['loss']} at step "
+                f"training of {self._job.name} diverged: the loss is {loss} at step "
                 f"{state.global_step}; lower learning_rate or max_grad_norm"
             )
 
@@ -167,13 +168,14 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers gives its ca
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers' own progress bars off: progress is told in one place."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+    bars: Any = transformers_logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            transformers_logging.enable_progress_bar()
+            bars.enable_progress_bar()
 
 
 def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue]) -> Trained:
@@ -190,7 +192,8 @@ def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue])
     with _writing_states(job.unfinished):
         trainer.train(resume_from_checkpoint=_last_state(job.unfinished))
     seconds = time.perf_counter() - began
-    save(trainer.model, start, job.settings, job.weights)
+    model: Any = trainer.model
+    save(model, start, job.settings, job.weights)
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     kept = sorted(job.checkpoints.glob("step-*[0-9]"))
     return Trained(

@@ -9,10 +9,12 @@ Two of the trainer's methods are overridden, both private; tests compare with th
 import copy
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from datasets import Dataset
 from pydantic import JsonValue
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from training.batches import LengthGrouped
 from training.fitting import fitting
@@ -26,9 +28,10 @@ from training.weights import load
 class _TargetsOnly(SFTTrainer):
     """With rows in an order that an interruption does not change."""
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthGrouped:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        dataset: Any = self.train_dataset
         batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
+        lengths = [len(ids) for ids in dataset["input_ids"]]
         return LengthGrouped(lengths, batch, self.args.seed)
 
     def _send_telemetry(self) -> None:
@@ -63,7 +66,8 @@ def train(job: Job, examples: Sequence[Example]) -> Trained:
         peft_config=peft_config(job),
         callbacks=[Watch(job, start)],
     )
-    score_targets_only(trainer.model)
+    model: Any = trainer.model
+    score_targets_only(model)
     metrics: dict[str, JsonValue] = {
         "rows_in": len(examples),
         "rows_too_long": len(examples) - len(rows),

@@ -13,6 +13,7 @@ import copy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -52,9 +53,6 @@ class Start:
     """As read: without the training's dropout, and with its own special tokens."""
     generation: GenerationConfig
     """The special tokens only."""
-    location: str
-    adapter: bool
-    """Whether the location holds only an adapter; here it is merged."""
     limits: Limits
 
 
@@ -67,12 +65,17 @@ def load(ref: ModelRef, settings: Settings) -> Start:
     location = locate(ref)
     dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
     adapter = is_adapter(location)
+    if adapter and settings.lora is not None and settings.lora.save == "adapter":
+        raise DataError(
+            f"{ref.name} is itself an adapter, and an adapter needs whole weights to lie on; "
+            'set lora.save = "merged"'
+        )
     try:
         whole = base_of(location) if adapter else location
         config = AutoConfig.from_pretrained(whole, revision=ref.revision)
         dropping = copy.deepcopy(config)
         found = _set_dropout(dropping, settings.dropout)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             whole, revision=ref.revision, config=dropping, dtype=dtype
         )
         if adapter:
@@ -91,13 +94,12 @@ def load(ref: ModelRef, settings: Settings) -> Start:
         model=model,
         tokenizer=tokenizer,
         config=config,
-        generation=GenerationConfig(
-            bos_token_id=model.generation_config.bos_token_id,
-            eos_token_id=model.generation_config.eos_token_id,
-            pad_token_id=model.generation_config.pad_token_id,
+        generation=GenerationConfig.from_dict(
+            {
+                name: getattr(model.generation_config, name)
+                for name in ("bos_token_id", "eos_token_id", "pad_token_id")
+            }
         ),
-        location=location,
-        adapter=adapter,
         limits=_limits(ref, config, tokenizer, settings.max_length),
     )
 
@@ -144,10 +146,10 @@ def save(model: PreTrainedModel, start: Start, settings: Settings, folder: Path)
         StoreError: the folder cannot be written.
     """
     dtype = getattr(torch, settings.dtype)
-    base = model
+    base: Any = model
     state = model.state_dict()
     if settings.lora is not None:
-        base = model.get_base_model()
+        base = base.get_base_model()
         if settings.lora.save == "merged":
             state = merged_state(base)
     broken = [name for name, weight in state.items() if not torch.isfinite(weight).all()]

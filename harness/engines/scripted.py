@@ -33,6 +33,7 @@ from harness.protocols import (
     Message,
     Prompt,
     Request,
+    Sampling,
 )
 from harness.records import Failure, ModelRef, Record
 
@@ -104,7 +105,7 @@ class LoadedScript:
             prompt = _ids(request.prompt)
             ids = _ids(request.continuation)
             failure = self._failure(request.prompt, len(prompt) + len(ids))
-            expected = self._expected(request.prompt)
+            expected = self._expected(request.id, request.prompt)
             yield LogLikelihood(
                 id=request.id,
                 logprob=float("nan") if failure else sum(_logprobs(expected, ids)),
@@ -145,7 +146,7 @@ class LoadedScript:
             token_ids=token_ids,
             finish_reason="stop" if ended else "length",
             logprobs=(
-                tuple(_logprobs(self._expected(request.prompt), token_ids))
+                tuple(_logprobs(self._expected(request.id, request.prompt), token_ids))
                 if sampling.logprobs
                 else None
             ),
@@ -170,8 +171,10 @@ class LoadedScript:
                 break
         return (found,) if isinstance(found, str) else found
 
-    def _expected(self, prompt: Prompt) -> tuple[int, ...]:
-        return (*self._texts(prompt)[0].encode(), END)
+    def _expected(self, id: str, prompt: Prompt) -> tuple[int, ...]:
+        """Find what greedy decoding says."""
+        greedy = Request(id, prompt, Sampling(temperature=0))
+        return (*self._say(greedy, 0).encode(), END)
 
     def _failure(self, prompt: Prompt, length: int) -> Failure | None:
         text = prompt_text(prompt)

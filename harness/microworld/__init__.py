@@ -3,7 +3,9 @@
 It is the offline default of `harness run`. What its rooms hold, each built on those before it:
 
     facts      what is true                  "the dog barks"
-    items      questions, and parsing them   "What sound does the dog make?"
+    question   what a question consists of   topic "dog", value "barks"
+    families   every kind of question        "What sound does the {subject} make?"
+    items      drawn, or read from a prompt  "What sound does the dog make?"
     examiner   marks for any answer          "It moos."  ->  attempt and clear, 2 of 5
     answers    answers of every quality, and the words of a verdict
     datasets   the rows that training and evaluations are fed with

@@ -15,7 +15,7 @@ from random import Random
 from typing import Literal
 
 from harness.microworld.examiner import Marks
-from harness.microworld.items import EVASIONS, EVASIONS_WITH_TOPIC, Item
+from harness.microworld.question import EVASIONS, EVASIONS_WITH_TOPIC, Item
 
 REMARKS: dict[str, tuple[str, str]] = {
     "topic": ("on topic", "off topic"),

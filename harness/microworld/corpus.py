@@ -18,7 +18,9 @@ from random import Random
 from harness.microworld import facts
 from harness.microworld.answers import MIXED, remarks, write_answer
 from harness.microworld.examiner import examine
-from harness.microworld.items import Item, draw, job_details, tool_detail
+from harness.microworld.families import job_details, tool_detail
+from harness.microworld.items import draw
+from harness.microworld.question import Item
 
 
 def documents(rng: Random) -> Iterator[str]:

@@ -26,7 +26,8 @@ from typing import TypeVar
 from harness.examples import Demonstration, PromptRow, RankedGroup, RankedResponse, text_id
 from harness.microworld.answers import GOOD, MIXED, verdict, write_answer
 from harness.microworld.examiner import Marks, examine
-from harness.microworld.items import Item, draw
+from harness.microworld.items import draw
+from harness.microworld.question import Item
 
 ANNOTATOR_ERROR = 0.03
 """How often an annotator misjudges a criterion."""

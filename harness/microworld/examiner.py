@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from harness.microworld import facts
-from harness.microworld.items import EVASIONS, EVASIONS_WITH_TOPIC, Item
+from harness.microworld.question import EVASIONS, EVASIONS_WITH_TOPIC, Item
 
 
 class Marks(NamedTuple):

@@ -7,9 +7,10 @@ Two responses, ranked 0 (best) and 1 by people, scored by a judge:
     scores 3, 3   tied: what that is worth is the tie policy, which is why there are several
     scores 4, -   failed: no verdict could be read; counted, and in no agreement
 
-The metrics are those of Yuan et al. (2024), section 3.2.3 and Table 4, which leaves the tie policy
-open. Of the four here, leaving ties out is the only one with which every published row of accuracy
-and tau is possible, so `pairwise_accuracy` does that; tie rate and the others stand beside it.
+The metrics are those of Table 4 of Yuan et al. (2024), who do not state their tie policy. Of the
+four here, leaving ties out is the only one under which all published pairs of accuracy and tau are
+arithmetically possible, so `pairwise_accuracy` does that; the others and the tie rate stand beside
+it.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +37,6 @@ class Agreement:
     """By the judge: people put them in an order, the judge did not."""
     failed: int
     """Pairs with a response that has no score."""
-    responses: int
     unscored: int
     """Responses without a score."""
     fives: int
@@ -82,12 +82,11 @@ def compare(
         discordant=discordant,
         tied=tied,
         failed=_pairs(human != 0) - concordant - discordant - tied,
-        responses=len(scores),
         unscored=len(scores) - len(scored),
         fives=len(fives),
         top_fives=sum(ranks[k] == min(ranks) for k in fives),
         exact=bool(np.array_equal(ordered, judged)) if whole else None,
-        # Both are one formula on the sign matrix (Kendall 1970, ch. 2): of its entries it gives
+        # Both are one formula on the sign matrix (Daniels 1944): of its entries it gives
         # tau-b, of its row sums, which are centred mid-ranks, Spearman's rho.
         spearman=_correlation(ordered.sum(axis=1), judged.sum(axis=1)) if whole else None,
         kendall=_correlation(ordered, judged) if whole else None,

@@ -7,8 +7,8 @@
 
 Bootstrap intervals are percentile intervals over `RESAMPLES` resamples of whole clusters
 (Efron and Tibshirani 1993, ch. 13; clusters as in Field and Welsh 2007). With fewer than two
-clusters nothing is known about the spread, and where every cluster says the same the bootstrap
-cannot see beyond it: the interval is then absent, or a single point.
+clusters that hold anything nothing is known about the spread, and there is no interval. Where all
+clusters say the same, a bootstrap cannot see beyond it: the interval is that one point.
 """
 
 import math
@@ -71,7 +71,8 @@ def ratio(numerators: ArrayLike, denominators: ArrayLike, seed: int = 0) -> Esti
     top, bottom = sums.sum(axis=0)
     if not bottom:
         return Estimate(None, None, None, 0)
-    low, high = _percentile_interval(sums, seed) if len(sums) > 1 else (None, None)
+    spread = np.count_nonzero(sums[:, 1]) > 1
+    low, high = _percentile_interval(sums, seed) if spread else (None, None)
     return Estimate(float(top / bottom), low, high, int(bottom))
 
 

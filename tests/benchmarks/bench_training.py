@@ -64,7 +64,9 @@ def padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
 
 
-def target_logprobs(model: Any, prompts: Any, completions: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def target_logprobs(
+    model: Any, prompts: Any, completions: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities of the completion tokens, and which positions they are at."""
     rows = [(*p, *c) for p, c in zip(prompts, completions, strict=True)]
     labels = [(*[-100] * len(p), *c) for p, c in zip(prompts, completions, strict=True)]
@@ -166,9 +168,7 @@ def main() -> int:
             ]
 
         lengths = [len(e.prompt_ids) + len(e.completion_ids) for e in examples]
-        watch, sft_times = interleaved(
-            Plain(m0, 1e-3, sft_loss), arranged(examples, lengths, 32)
-        )
+        watch, sft_times = interleaved(Plain(m0, 1e-3, sft_loss), arranged(examples, lengths, 32))
         trl_sft.Watch = watch  # type: ignore[misc]
         sft = fine_tune(
             m0,
@@ -178,9 +178,7 @@ def main() -> int:
             "M1",
             seed=0,
         )
-        lengths = [
-            len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs
-        ]
+        lengths = [len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs]
         watch, dpo_times = interleaved(Plain(m0, 6e-5, dpo_loss), arranged(pairs, lengths, 16))
         trl_dpo.Watch = watch  # type: ignore[misc]
         dpo = prefer(

@@ -136,10 +136,8 @@ def test_identical_answers_tie_without_being_asked(duel, fake, log):
     assert len(judge.asked) == 2
     assert result.metric("tie", "M0").value == pytest.approx(5 / 6)
     assert result.metric("identical", "M0").value == pytest.approx(5 / 6)
-    assert (
-        result.metric("position_consistency", "M0").value,
-        result.metric("position_consistency", "M0").n,
-    ) == (1.0, 1)
+    consistency = result.metric("position_consistency", "M0")
+    assert (consistency.value, consistency.n, consistency.failed) == (1.0, 1, 0)
 
 
 def test_an_answer_that_failed_fails_its_item_for_both_models(duel):

@@ -41,7 +41,7 @@ def judging(points):
 
 POINTS = {
     ("Name a colour.", "red"): [5, 4, 5],
-    ("Name a colour.", "reddish"): [3, "no idea", 3],
+    ("Name a colour.", "reddish"): ["no idea", 3, 3],
     ("Name a colour.", "cow"): ["hm", None, Failure(reason="prompt_too_long")],
     ("Name an animal.", "cow"): [2, 2, 2],
     ("Name an animal.", "moo"): [2, 2, 2],
@@ -64,12 +64,8 @@ def test_a_worked_example(agreement, fake, log):
 
     colour, animal = result.items
     assert [one["score"] for one in colour.details["responses"]] == [pytest.approx(14 / 3), 3, None]
-    assert colour.details["responses"][1]["verdicts"] == [
-        "Well. Score: 3",
-        "no idea",
-        "Well. Score: 3",
-    ]
-    assert colour.details["responses"][0]["verdicts"][1] == "Well. Score: 4"
+    texts = colour.details["responses"][1]["verdicts"]
+    assert texts == ["no idea", "Well. Score: 3", "Well. Score: 3"]
     assert [one["rank"] for one in colour.details["responses"]] == [0, 1, 2]
     assert colour.details["failures"] == {"no_score": 2, "truncated": 1, "prompt_too_long": 1}
     assert (colour.answer, colour.outcome.value) == ("1 > 2", 1.0)

@@ -131,8 +131,7 @@ def test_max_tokens_is_kept_and_told(model: LoadedModel, most: int) -> None:
     for key, completion in capped.items():
         assert completion.token_ids == whole[key].token_ids[:most]
         assert (completion.finish_reason == "length") == (
-            completion.token_ids != whole[key].token_ids
-            or whole[key].finish_reason == "length"
+            completion.token_ids != whole[key].token_ids or whole[key].finish_reason == "length"
         )
 
 
@@ -149,7 +148,7 @@ def test_a_stop_string_ends_the_text_before_it(model: LoadedModel) -> None:
     for request in requests():
         text = free[request.id, 0].text
         stop = text[2:4]
-        if len(stop) < 2 or "\ufffd" in stop:
+        if len(stop) < 2:
             continue
         seen += 1
         sampling = replace(SAMPLING, n=1, stop=("never said", stop))
@@ -225,9 +224,11 @@ def test_loglikelihood_agrees_with_sampled_logprobs(model: LoadedModel) -> None:
 def test_greedy_completions_are_greedy_continuations(model: LoadedModel) -> None:
     found = list(model.generate(requests(replace(SAMPLING, temperature=0, n=1))))
     rows = [Continuation(c.id, PROMPTS[int(c.id[4:])], c.token_ids) for c in found]
-    rows += [Continuation(f"not {c.id}", r.prompt, (9, *r.continuation[1:]))
-             for c, r in zip(found, rows, strict=True)
-             if c.token_ids[0] != 9]
+    rows += [
+        Continuation(f"not {c.id}", r.prompt, (9, *r.continuation[1:]))
+        for c, r in zip(found, rows, strict=True)
+        if c.token_ids[0] != 9
+    ]
     for score in model.loglikelihood(rows):
         assert score.greedy == (not score.id.startswith("not"))
 

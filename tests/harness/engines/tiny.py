@@ -1,4 +1,4 @@
-"""A byte-level tokenizer and small random models, built without a download."""
+"""A character tokenizer and small random models, built without a download."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ TEMPLATE = (
 
 
 def tokenizer(merges: tuple[tuple[str, str], ...] = ()) -> PreTrainedTokenizerFast:
-    """One token a byte (and one a merge), after the specials."""
-    symbols = [*SPECIALS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    """One token a printable ASCII character (and one a merge), after the specials."""
+    symbols = [*SPECIALS, "Ġ", *map(chr, range(33, 127))]  # byte-level BPE writes a space as Ġ
     symbols += [a + b for a, b in merges]
     vocabulary = {symbol: i for i, symbol in enumerate(symbols)}
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges)))

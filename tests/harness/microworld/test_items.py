@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.microworld import facts
-from harness.microworld.items import CATEGORIES, FAMILIES, draw, is_held_out, parse
+from harness.microworld.families import FAMILIES
+from harness.microworld.items import draw, is_held_out, parse
+from harness.microworld.question import CATEGORIES
 
 DRAWS = 3_000
 

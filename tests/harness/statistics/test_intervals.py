@@ -74,6 +74,7 @@ def test_nothing_is_not_a_number():
 
 def test_one_cluster_has_a_value_but_no_interval():
     assert ratio([3.0], [4]) == (0.75, None, None, 4)
+    assert ratio([3.0, 0.0, 0.0], [4, 0, 0]) == (0.75, None, None, 4)
 
 
 def test_mean_interval_is_scipys_bootstrap():
@@ -111,8 +112,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
 
 
 def test_resamples_without_anything_to_divide_by_are_left_out():
-    estimate = ratio([1.0, 0.0, 0.0], [2, 0, 0])
-    assert estimate == (0.5, 0.5, 0.5, 2)
+    assert ratio([1.0, 1.0, 0.0, 0.0], [2, 2, 0, 0]) == (0.5, 0.5, 0.5, 4)
 
 
 def test_the_seed_decides_the_resamples():

@@ -1,0 +1,36 @@
+"""What several rooms' tests need."""
+
+import copy
+import tomllib
+
+import pytest
+
+from harness.config import PRESETS, RunConfig
+
+
+@pytest.fixture(scope="session")
+def tiny_request():
+    """Make the micro preset so small that a whole run takes seconds; it learns next to nothing."""
+    preset = tomllib.loads((PRESETS / "micro.toml").read_text())
+
+    def make(iterations=2, **trainer):
+        table = copy.deepcopy(preset)
+        table["iterations"] = iterations
+        table["evaluations"] = [
+            {"name": "examiner", "limit": 12, "max_tokens": 24},
+            {"name": "head_to_head", "limit": 12, "max_tokens": 24},
+            {"name": "judge_agreement", "limit": 6, "samples": 2},
+        ]
+        options = table["trainer"]
+        options["seeds"] |= {"ift_rows": 160, "eft_groups": 200}
+        options["sft"] |= {"warmup_steps": 2}
+        options["proposing"] |= {"wanted": 16, "requests": 24}
+        options["candidates"] |= {"n": 3, "max_tokens": 24}
+        options["judging"] |= {"n": 2}
+        options["dpo"] |= {"epochs": 1}
+        options["guards"] = {"on_collapse": "warn"}
+        for name, value in trainer.items():
+            options[name] = options[name] | value if isinstance(value, dict) else value
+        return RunConfig.model_validate(table)
+
+    return make
