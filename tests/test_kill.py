@@ -7,8 +7,13 @@ kind of file is torn once: row logs, results, weights.
 import json
 import os
 import signal
+import traceback
+from importlib import import_module
+from pathlib import Path
 
 import pytest
+
+from harness import rows
 
 from harness.run import run
 from harness.store import Store
@@ -22,12 +27,12 @@ def _attempt(request, folder, writes):
     child = os.fork()
     if child == 0:
         _die_at(writes)
-        code = 1
         try:
             run(request, Store(folder))
-            code = 0
-        finally:
-            os._exit(code)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
@@ -38,10 +43,6 @@ def _attempt(request, folder, writes):
 
 def _die_at(writes):
     """Make the process kill itself at a write: half a row is written, or a file not renamed."""
-    from pathlib import Path
-
-    from harness import rows
-
     count = 0
     append, replace, rename = rows.RowLog.append, Path.replace, Path.rename
 
@@ -82,6 +83,8 @@ def _logs(folder):
 
 @pytest.mark.timeout(600)
 def test_killed_again_and_again_a_run_ends_as_if_it_never_was(tiny_request, tmp_path):
+    for name in ("harness.engines.transformers", "training.trl_sft", "training.trl_dpo"):
+        import_module(name)  # once, not in every attempt
     request = tiny_request(iterations=2)
     assert _attempt(request, tmp_path / "whole", writes=-1)
     whole = _logs(tmp_path / "whole")
@@ -89,16 +92,16 @@ def test_killed_again_and_again_a_run_ends_as_if_it_never_was(tiny_request, tmp_
     torn, kills = tmp_path / "torn", 0
     while not _attempt(request, torn, writes=MULTIPLE):
         kills += 1
-        for name, rows in _logs(torn).items():
-            keys = [row["key"] for row in rows]
+        for name, kept in _logs(torn).items():
+            keys = [row["key"] for row in kept]
             assert len(keys) == len(set(keys))
             assert set(keys) <= {row["key"] for row in whole[name]}
     assert kills >= 20, f"only {kills} kills"
 
-    rows = _logs(torn)
-    assert rows.keys() == whole.keys()
+    finished = _logs(torn)
+    assert finished.keys() == whole.keys()
     for name in whole:
-        assert {r["key"] for r in rows[name]} == {r["key"] for r in whole[name]}, name
+        assert {r["key"] for r in finished[name]} == {r["key"] for r in whole[name]}, name
     record, uninterrupted = Store(torn).record(), Store(tmp_path / "whole").record()
     assert [s.stage for s in record.stages] == [s.stage for s in uninterrupted.stages]
     names = [[m.name for m in (*s.comparators, s.model)] for s in record.stages]

@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from datasets import Dataset, concatenate_datasets
 from pydantic import JsonValue
 from trl.trainer.dpo_config import DPOConfig
@@ -25,7 +24,7 @@ from training.dpo import DPO, PreferencePair
 from training.fitting import fitting
 from training.job import Job, Trained
 from training.target_head import score_targets_only
-from training.trl_loop import Watch, arguments, curve, peft_config, quiet, run, whole
+from training.trl_loop import Watch, arguments, curve, peft_config, run, tidily, whole
 from training.weights import load
 
 _CURVES = (
@@ -38,6 +37,7 @@ class _ExactPairs(DPOTrainer):
     """On token ids, with reference log-probabilities of the very model that is trained."""
 
     job: Job
+    reference_seconds: float
 
     def __init__(self, job: Job, **kwargs: Any) -> None:
         self.job = job
@@ -49,6 +49,7 @@ class _ExactPairs(DPOTrainer):
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Any:
         """Add two columns, in batches of like length; dropout and adapters are off."""
+        began = time.perf_counter()
         lengths = _lengths(dataset)
         places = sorted(range(len(dataset)), key=lambda place: lengths[place])
         chosen, rejected = [0.0] * len(dataset), [0.0] * len(dataset)
@@ -56,14 +57,14 @@ class _ExactPairs(DPOTrainer):
         compute: Any = self.compute_ref_log_probs
         score_targets_only(model)
         model.eval()
-        with torch.inference_mode():
-            for first in range(0, len(places), batch_size):
-                some = places[first : first + batch_size]
-                batch = self._prepare_inputs(self.data_collator([dataset[i] for i in some]))
-                better, worse = compute(model, batch)
-                for place, a, b in zip(some, better.tolist(), worse.tolist(), strict=True):
-                    chosen[place], rejected[place] = a, b
-                self.job.progress("reference", first + len(some), len(places))
+        for first in range(0, len(places), batch_size):
+            some = places[first : first + batch_size]
+            batch = self._prepare_inputs(self.data_collator([dataset[i] for i in some]))
+            better, worse = compute(model, batch)
+            for place, a, b in zip(some, better.tolist(), worse.tolist(), strict=True):
+                chosen[place], rejected[place] = a, b
+            self.job.progress("reference", first + len(some), len(places))
+        self.reference_seconds = time.perf_counter() - began
         columns = Dataset.from_dict({"ref_chosen_logps": chosen, "ref_rejected_logps": rejected})
         return concatenate_datasets([dataset, columns], axis=1)
 
@@ -85,7 +86,7 @@ def _lengths(dataset: Any) -> list[int]:
     ]
 
 
-@quiet()
+@tidily()
 def train(job: Job, settings: DPO, pairs: Sequence[PreferencePair]) -> Trained:
     """Train `job.start` on the pairs; see `training.dpo.prefer`."""
     began = time.perf_counter()
@@ -125,7 +126,8 @@ def train(job: Job, settings: DPO, pairs: Sequence[PreferencePair]) -> Trained:
         "pairs_trained": whole(trainer, len(rows)),
         "chosen_tokens": sum(len(row.chosen_ids) for row in rows),
         "rejected_tokens": sum(len(row.rejected_ids) for row in rows),
-        "startup_seconds": time.perf_counter() - began,
+        "startup_seconds": time.perf_counter() - began - trainer.reference_seconds,
+        "reference_seconds": trainer.reference_seconds,
     }
     trained = run(job, start, trainer, metrics)
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]

@@ -7,7 +7,9 @@
 The steps themselves are TRL's.
 """
 
+import gc
 import json
+import logging
 import math
 import shutil
 import time
@@ -75,7 +77,6 @@ def arguments(job: Job, rows: int) -> dict[str, Any]:
         "dataloader_pin_memory": gpu,
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": settings.batch_size // micro,
-        "num_train_epochs": settings.epochs,
         "max_steps": steps,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": scheduler,
@@ -166,16 +167,27 @@ class Watch(TrainerCallback):
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' own progress bars off: progress is told in one place."""
+def tidily() -> Iterator[None]:
+    """Train without foreign progress bars, and give the memory back."""
     bars: Any = transformers_logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
+    speaker = logging.getLogger("transformers.trainer_utils")
+    speaker.addFilter(_concerns_somebody)
     try:
         yield
     finally:
+        speaker.removeFilter(_concerns_somebody)
         if shown:
             bars.enable_progress_bar()
+        gc.collect()  # a trainer and its model refer to each other
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _concerns_somebody(record: logging.LogRecord) -> bool:
+    # The trainer aligns the special tokens of the objects in memory; what is saved keeps its own.
+    return not record.getMessage().startswith("The tokenizer has new PAD/BOS/EOS tokens")
 
 
 def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue]) -> Trained:
@@ -211,7 +223,9 @@ def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue])
             "losses": curve(logs, "loss"),
             "seconds": seconds,
             "device": str(trainer.args.device),
-            "precision": job.settings.precision if trainer.args.bf16 else str(start.model.dtype),
+            "precision": job.settings.precision
+            if trainer.args.bf16
+            else str(start.model.dtype).removeprefix("torch."),
         },
     )
 
@@ -230,9 +244,9 @@ def _writing_states(folder: Path) -> Iterator[None]:
     except SafetensorError as error:
         raise unwritable(folder, str(error)) from error
     except RuntimeError as error:
-        if "PytorchStreamWriter" not in str(error):  # how torch.save reports a failed write
+        if "inline_container" not in str(error):  # torch.save's writer, which names no cause
             raise
-        raise unwritable(folder, str(error).splitlines()[0]) from error
+        raise unwritable(folder, "the trainer's state could not be written whole") from error
 
 
 def _last_state(folder: Path) -> str | None:

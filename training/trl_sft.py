@@ -21,7 +21,7 @@ from training.fitting import fitting
 from training.job import Job, Trained
 from training.sft import Example
 from training.target_head import score_targets_only
-from training.trl_loop import Watch, arguments, peft_config, quiet, run, whole
+from training.trl_loop import Watch, arguments, peft_config, run, tidily, whole
 from training.weights import load
 
 
@@ -38,7 +38,7 @@ class _TargetsOnly(SFTTrainer):
         """Tell nobody: nothing leaves the machine unless a request names a tracker."""
 
 
-@quiet()
+@tidily()
 def train(job: Job, examples: Sequence[Example]) -> Trained:
     """Fine-tune `job.start` on the examples; see `training.sft.fine_tune`."""
     began = time.perf_counter()

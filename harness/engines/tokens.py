@@ -117,7 +117,7 @@ def _texts(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[Ids]:
     for text, ids in zip(texts, _batch(tokenizer, texts, True), strict=True):
         if ids and ids[-1] == eos and not text.endswith(str(tokenizer.eos_token)):
             ids = ids[:-1]
-        if False:
+        if bos is not None and ids[:2] == (bos, bos):
             ids = ids[1:]
         encoded.append(ids)
     return encoded

@@ -159,7 +159,7 @@ class LoadedTransformers:
     def close(self) -> None:
         """Give the model's memory back."""
         self._loaded = None
-        gc.collect()  # a model's modules refer to each other in circles
+        gc.collect()  # hooks and wrappers refer back to the model they are in
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

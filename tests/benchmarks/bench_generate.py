@@ -1,14 +1,15 @@
 """How much faster the `transformers` engine generates than plain `model.generate`.
 
-    python -m tests.benchmarks.bench_generate [--model FOLDER] [--prompts 128] [--repeats 5]
+    python -m tests.benchmarks.bench_generate [--model microworld] [--prompts 128] [--repeats 5]
 
 Both sides answer the same prompts in the same process, in turn, n samples each at temperature 0.7
 and top-p 0.9, until the end token. The plain side is what one writes first: prompts sorted by
 length, padded on the left, `generate(num_return_sequences=n)`, `top_k=0`, in batches of the same
 number of rows. Prints one JSON line with medians; tokens count up to the end token.
 
-Without a model it measures a random Llama of the micro-world's size whose next-token
-distributions are about as peaked as a trained one's, on prompts of 15 to 60 tokens.
+By default it measures a random Llama of the micro-world's size whose next-token distributions are
+about as peaked as a trained one's, on prompts of 15 to 60 tokens; with `--model microworld` the
+shipped M0 on held-out questions.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import json
 import statistics
 import tempfile
 import time
-from pathlib import Path
+from random import Random
 
 import torch
 from transformers import (
@@ -26,15 +27,17 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from harness.checkpoints import MICROWORLD, chat_ids, locate
 from harness.engines.transformers import LoadedTransformers, Transformers
-from harness.protocols import Prompt, Request, Sampling
+from harness.microworld.items import draw
+from harness.protocols import Message, Prompt, Request, Sampling
 from harness.records import ModelRef
 from tests.harness.engines import tiny
 
 BATCH_ROWS = 256
 
 
-def random_model(folder: Path) -> Path:
+def random_model(folder: str) -> str:
     """A Llama of the micro-world's size that ends an answer after about fifteen tokens."""
     tokenizer = tiny.tokenizer()
     model = tiny.llama(1536, context=384, hidden=128, layers=4, ffn=344)
@@ -45,6 +48,12 @@ def random_model(folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def microworld_prompts(count: int, tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, ...]]:
+    rng = Random(0)
+    asked = [draw(rng, held_out=True).prompt for _ in range(count)]
+    return [tuple(chat_ids(tokenizer, (Message("user", text),), True)) for text in asked]
 
 
 def random_prompts(count: int, vocabulary: int) -> list[tuple[int, ...]]:
@@ -97,21 +106,25 @@ def ours(model: LoadedTransformers, prompts: list[tuple[int, ...]], sampling: Sa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path)
+    parser.add_argument("--model", choices=[MICROWORLD, "random"], default="random")
     parser.add_argument("--prompts", type=int, default=128)
     parser.add_argument("--n", type=int, default=4)
     parser.add_argument("--max-tokens", type=int, default=48)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        location = options.model or random_model(Path(folder))
+        shipped = options.model == MICROWORLD
+        location = locate(ModelRef(location=MICROWORLD if shipped else random_model(folder)))
         tokenizer = AutoTokenizer.from_pretrained(location)
         reference = AutoModelForCausalLM.from_pretrained(location, dtype="float32").eval()
-        prompts = random_prompts(options.prompts, reference.config.vocab_size)
+        if shipped:
+            prompts = microworld_prompts(options.prompts, tokenizer)
+        else:
+            prompts = random_prompts(options.prompts, reference.config.vocab_size)
         rates: dict[str, list[float]] = {"generate": [], "engine": []}
         lengths: dict[str, float] = {}
         config = Transformers.Config(device="cpu", dtype="float32", batch_rows=BATCH_ROWS)
-        with Transformers(config).open(ModelRef(location=str(location))) as model:
+        with Transformers(config).open(ModelRef(location=location)) as model:
             for repeat in range(options.repeats + 1):
                 torch.manual_seed(repeat)
                 sampling = Sampling(options.n, 0.7, 0.9, options.max_tokens, seed=repeat)
@@ -133,6 +146,7 @@ def main() -> None:
                 "ratio": round(statistics.median(ratios), 2),
                 "ratios": [round(ratio, 2) for ratio in ratios],
                 "mean_tokens": lengths,
+                "model": options.model,
                 "prompts": options.prompts,
                 "n": options.n,
                 "repeats": options.repeats,

@@ -169,7 +169,7 @@ def main() -> int:
 
         lengths = [len(e.prompt_ids) + len(e.completion_ids) for e in examples]
         watch, sft_times = interleaved(Plain(m0, 1e-3, sft_loss), arranged(examples, lengths, 32))
-        trl_sft.Watch = watch  # type: ignore[misc]
+        trl_sft.Watch = watch
         sft = fine_tune(
             m0,
             examples,
@@ -180,7 +180,7 @@ def main() -> int:
         )
         lengths = [len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs]
         watch, dpo_times = interleaved(Plain(m0, 6e-5, dpo_loss), arranged(pairs, lengths, 16))
-        trl_dpo.Watch = watch  # type: ignore[misc]
+        trl_dpo.Watch = watch
         dpo = prefer(
             m0,
             pairs,
@@ -195,7 +195,8 @@ def main() -> int:
         print(
             f"{name}: {1000 * step:.1f} ms a step, plain loop {1000 * plain:.1f} ms: "
             f"{step / plain:.2f} times (limit {LIMITS[name]}), {len(ours)} steps; "
-            f"start-up {trained.metrics['startup_seconds']:.2f} s"
+            f"start-up {trained.metrics['startup_seconds']:.2f} s, "
+            f"reference pass {trained.metrics.get('reference_seconds', 0.0):.2f} s"
         )
         slow += [name] * (step / plain > LIMITS[name])
     return 1 if slow else 0

@@ -1,4 +1,6 @@
 import json
+import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,6 +216,57 @@ def test_without_checkpoints_it_starts_over(
 
     assert done == [1, 2, 3, 4, 5, 6]
     assert again.model.fingerprint == whole.model.fingerprint
+
+
+def test_a_checkpoint_between_two_epochs_is_continued(
+    m0: ModelRef, examples: list[Example], tmp_path: Path, whole: Trained
+) -> None:
+    settings = SETTINGS.model_copy(update={"checkpoint_every": 3})
+    with pytest.raises(KeyboardInterrupt):
+        train(m0, examples, tmp_path, settings, progress=killed_at(4))
+
+    assert train(m0, examples, tmp_path, settings).model.fingerprint == whole.model.fingerprint
+
+
+def test_a_disk_that_fills_up_is_one_line_and_can_be_continued(
+    m0: ModelRef, examples: list[Example], tmp_path: Path, whole: Trained
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Enough for the weights, not for the optimizer's state, which torch writes in its own way.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, before[1]))
+    try:
+        with pytest.raises(StoreError, match=r"unfinished: .*make room") as caught:
+            train(m0, examples, tmp_path, CHECKPOINTED)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+
+    resumed = train(m0, examples, tmp_path, CHECKPOINTED)
+
+    assert resumed.model.fingerprint == whole.model.fingerprint
+
+
+def test_a_tokenizer_without_pad_token_stays_so(
+    m0: ModelRef,
+    examples: list[Example],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(m0.location, start)
+    tokenizer = AutoTokenizer.from_pretrained(start)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(start)
+    config = json.loads((start / "config.json").read_text())
+    config["pad_token_id"] = None
+    (start / "config.json").write_text(json.dumps(config))
+    capfd.readouterr()
+
+    trained = train(ModelRef(location=str(start)), examples, tmp_path / "m1")
+
+    assert AutoTokenizer.from_pretrained(trained.model.location).pad_token is None
+    assert json.loads((Path(trained.model.location) / "config.json").read_text()) == config
+    assert capfd.readouterr().err == ""
 
 
 def test_checkpoints_are_models(m0: ModelRef, examples: list[Example], tmp_path: Path) -> None:

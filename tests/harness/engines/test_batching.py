@@ -39,8 +39,10 @@ def test_unfinished_rows_go_back_to_be_begun_again() -> None:
     batch = [row("a", 3), row("b", 3), row("c", 3)]
     for each in batch:
         each.token_ids.append(1)
+        each.logprobs.append(-1.0)
     batch[1].finish_reason = "stop"
     queue = deque([row("d", 2)])
     put_back(queue, batch)
     assert ids(queue) == ["a", "c", "d"]
     assert [each.token_ids for each in batch] == [[], [1], []]
+    assert [each.logprobs for each in batch] == [[], [-1.0], []]

@@ -222,7 +222,12 @@ def test_loglikelihood_agrees_with_sampled_logprobs(model: LoadedModel) -> None:
 
 
 def test_greedy_completions_are_greedy_continuations(model: LoadedModel) -> None:
-    found = list(model.generate(requests(replace(SAMPLING, temperature=0, n=1))))
+    greedy = replace(SAMPLING, temperature=0, n=1)
+    lengths = [
+        replace(request, sampling=replace(greedy, max_tokens=2 + 3 * i))
+        for i, request in enumerate(requests())
+    ]
+    found = list(model.generate(lengths))
     rows = [Continuation(c.id, PROMPTS[int(c.id[4:])], c.token_ids) for c in found]
     rows += [
         Continuation(f"not {c.id}", r.prompt, (9, *r.continuation[1:]))

@@ -1,6 +1,5 @@
 """The transformers engine against the plain forward pass, and what it does when things go wrong."""
 
-import gc
 import json
 import shutil
 import weakref
@@ -106,6 +105,19 @@ def test_sampled_logprobs_are_those_of_a_plain_forward_pass(
             )
             if int(completion.id) % 3 == 0:
                 assert expected.argmax(-1).tolist() == ids.tolist()
+
+
+def test_a_row_that_ends_with_the_context_lets_the_others_go_on(tmp_path: Path) -> None:
+    gpt2, _ = other_architectures(tmp_path)  # its learned positions end with the context
+    rows = [Request(str(i), "ab", replace(SAMPLING, n=1, max_tokens=40)) for i in range(30)]
+    with engine().open(at(gpt2)) as model:
+        alone = {c.id: c.token_ids for c in model.generate(rows)}
+        together = {
+            c.id: c for c in model.generate([*rows, replace(rows[0], id="x", prompt="a" * 62)])
+        }
+    assert together["x"].finish_reason == "length"
+    assert len(together.pop("x").token_ids) == 2
+    assert {id: c.token_ids for id, c in together.items()} == alone
 
 
 def test_loglikelihood_is_that_of_a_plain_forward_pass(tiny_model: Path) -> None:
@@ -240,11 +252,11 @@ def test_every_end_token_of_the_generation_config_ends(tiny_model: Path, tmp_pat
 def test_the_model_is_given_back(tiny_model: Path) -> None:
     with engine().open(at(tiny_model)) as model:
         inside = weakref.ref(model._model())
+        model._model().hook = model._model().forward  # a circle, as hooks and wrappers make them
         stream = model.generate(REQUESTS)
         next(stream)
         del stream
         assert inside() is not None
-    gc.collect()
     assert inside() is None
     with pytest.raises(RuntimeError, match="closed"):
         next(model.generate(REQUESTS))
