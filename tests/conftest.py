@@ -17,14 +17,14 @@ def tiny_request():
         table = copy.deepcopy(preset)
         table["iterations"] = iterations
         table["evaluations"] = [
-            {"name": "examiner", "limit": 12, "max_tokens": 24},
-            {"name": "head_to_head", "limit": 12, "max_tokens": 24},
-            {"name": "judge_agreement", "limit": 6, "samples": 2},
+            {"name": "examiner", "limit": 8, "max_tokens": 24},
+            {"name": "head_to_head", "limit": 8, "max_tokens": 24},
+            {"name": "judge_agreement", "limit": 4, "samples": 2},
         ]
         options = table["trainer"]
-        options["seeds"] |= {"ift_rows": 160, "eft_groups": 200}
-        options["sft"] |= {"warmup_steps": 2}
-        options["proposing"] |= {"wanted": 16, "requests": 24}
+        options["seeds"] |= {"ift_rows": 48, "eft_groups": 120}
+        options["sft"] |= {"learning_rate": 2e-3, "warmup_steps": 5, "batch_size": 16}
+        options["proposing"] |= {"wanted": 8, "requests": 12}
         options["candidates"] |= {"n": 3, "max_tokens": 24}
         options["judging"] |= {"n": 2}
         options["dpo"] |= {"epochs": 1}

@@ -18,7 +18,7 @@ from harness import rows
 from harness.run import run
 from harness.store import Store
 
-MULTIPLE = 9
+MULTIPLE = 13
 """Every so many writes there is a kill."""
 
 
@@ -100,8 +100,14 @@ def test_killed_again_and_again_a_run_ends_as_if_it_never_was(tiny_request, tmp_
 
     finished = _logs(torn)
     assert finished.keys() == whole.keys()
+    same = total = 0
     for name in whole:
-        assert {r["key"] for r in finished[name]} == {r["key"] for r in whole[name]}, name
+        before, after = ({r["key"]: r["row"] for r in logs[name]} for logs in (whole, finished))
+        assert before.keys() == after.keys(), name
+        total += len(before)
+        same += sum(after[key] == row for key, row in before.items())
+    # A row draws the same random numbers in any batch; what is left is the arithmetic's rounding.
+    assert same >= 0.99 * total
     record, uninterrupted = Store(torn).record(), Store(tmp_path / "whole").record()
     assert [s.stage for s in record.stages] == [s.stage for s in uninterrupted.stages]
     names = [[m.name for m in (*s.comparators, s.model)] for s in record.stages]
