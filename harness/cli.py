@@ -122,7 +122,7 @@ def doctor() -> None:
     Console(soft_wrap=True).print(table)
     missing = [name for name in machine.REQUIRED if machine.installed(name) is None]
     if missing:
-        raise HarnessError(f"missing: {', '.join(missing)}; install the project again (`make setup`)")
+        raise HarnessError(f"missing: {', '.join(missing)}; run `make setup` again")
 
 
 def _report(config: RunConfig, record: RunRecord, store: Store) -> None:

@@ -3,6 +3,7 @@ r"""Rows told by their columns: prompts, demonstrations and ranked answers in th
     prompt, chosen, rejected              a better and a worse answer, as texts or messages
     prompt, response, rank                ranked answers, one a row, 0 is best
     prompt, response, quality_score       the same, highest is best
+    ... with verdict                      what an annotator wrote about the answer, to learn judging
     prompt, response                      demonstrations
     messages [{role, content} ...]        conversations; their first exchange is used
     prompt                                prompts
@@ -18,7 +19,7 @@ and the output:
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.data_files import Table
@@ -129,6 +130,14 @@ class _Entry:
         if turns[-1][0] != "assistant":
             raise _Skip("no_response")
         return turns[-1][1]
+
+    def verdict(self) -> str | None:
+        """Read what an annotator wrote; None where there is nothing."""
+        value = self.row.get("verdict")
+        try:
+            return self.checked(value, "verdict")
+        except _Skip:
+            return None
 
     def number(self, name: str) -> float | None:
         """Read a number; None where there is none."""
@@ -326,17 +335,18 @@ def _rankings(table: Table) -> Loaded[RankedGroup]:
 
 def _ranked(entry: _Entry) -> RankedResponse:
     text = entry.response()
+    verdict = entry.verdict()
     if entry.has("rank"):
         rank = entry.number("rank")
         if rank is None:
             raise _Skip("no_rank")
         if rank != int(rank) or rank < 0:
             raise DataError(f"{entry.where}: 'rank' is {rank:g}; wanted 0 (best), 1, 2 ...")
-        return RankedResponse(text, int(rank))
+        return RankedResponse(text, int(rank), verdict)
     score = entry.number("quality_score")
     if score is None:
         raise _Skip("no_score")
-    return RankedResponse(text, rank=0, score=score)
+    return RankedResponse(text, 0, verdict, score)
 
 
 def _in_order(answers: Any) -> tuple[RankedResponse, ...]:
@@ -345,10 +355,8 @@ def _in_order(answers: Any) -> tuple[RankedResponse, ...]:
     scores = [answer.score for answer in found if answer.score is not None]
     if scores:
         found = [
-            RankedResponse(
-                text=answer.text,
-                rank=sum(score > answer.score for score in scores if answer.score is not None),
-                score=answer.score,
+            replace(
+                answer, rank=sum(score > answer.score for score in scores if answer.score is not None)
             )
             for answer in found
         ]

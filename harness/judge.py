@@ -27,7 +27,7 @@ Reader = Callable[[str], Outcome]
 
 _NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?"
 _POINTS = re.compile(
-    rf"score\W{{0,4}}:\W{{0,8}}?({_NUMBER})(?![0-9.]*\s*[-–]\s*[0-9])"  # a range is no score
+    rf"score\W{{0,4}}:\W{{0,8}}?({_NUMBER})(?![0-9.]*\s*[-\u2013]\s*[0-9])"  # a range is no score
     rf"(?:\s*(?:/|out of)\s*({_NUMBER}))?",
     re.IGNORECASE,
 )
@@ -136,8 +136,9 @@ class Judge:
     @property
     def fingerprint(self) -> str:
         """Model, prompt and sampling: judges that differ in any of them are different judges."""
-        model = self.model.ref.fingerprint or self.model.ref.location
-        return f"{self.model.ref.name}:{model} {self.rubric.fingerprint} {self.sampling.fingerprint}"
+        ref = self.model.ref
+        parts = (ref.name, ref.fingerprint or ref.location)
+        return f"{':'.join(parts)} {self.rubric.fingerprint} {self.sampling.fingerprint}"
 
     def mark(self, rows: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[Verdict]:
         """Mark (id, placeholder values) rows, `sampling.n` verdicts each, as they finish."""

@@ -26,11 +26,11 @@ class ModelRef(Record):
     """A set of weights and where it came from."""
 
     name: str = "M0"
-    """Its place in the lineage: `M0` is the pretrained model, `M1` the first it was trained into."""
+    """Its place in the lineage: `M0` is the pretrained model, `M1` what it was trained into."""
     location: str
     """A checkpoint folder, a hub id, or `microworld` for the embedded M0."""
     revision: str | None = None
-    """The exact version at that location, where it has versions."""
+    """The exact version there, where it has versions."""
     parent: str | None = None
     """The name of the model it was trained from."""
     fingerprint: str | None = None

@@ -140,7 +140,8 @@ class Store:
     def _with_evaluations(self, result: StageResult) -> StageResult:
         """Read a stage's evaluations from their own files: each is on disk once."""
         models = [model.name for model in (*result.comparators, result.model)]
-        names = [choice["name"] for choice in _read_json(self.folder / "request.json")["evaluations"]]
+        request = _read_json(self.folder / "request.json")
+        names = [choice["name"] for choice in request["evaluations"]]
         found = [
             self.evaluation_result(result.stage, model, name) for model in models for name in names
         ]

@@ -27,7 +27,7 @@ def tiny_request():
         options["proposing"] |= {"wanted": 8, "requests": 12}
         options["candidates"] |= {"n": 3, "max_tokens": 24}
         options["judging"] |= {"n": 2}
-        options["dpo"] |= {"epochs": 1}
+        options["dpo"] |= {"epochs": 1, "batch_size": 4, "warmup_steps": 0}
         options["guards"] = {"on_collapse": "warn"}
         for name, value in trainer.items():
             options[name] = options[name] | value if isinstance(value, dict) else value

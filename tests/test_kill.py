@@ -29,7 +29,7 @@ def _attempt(request, folder, writes):
         _die_at(writes)
         try:
             run(request, Store(folder))
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the child must end here, whatever happened
             traceback.print_exc()
             os._exit(1)
         os._exit(0)

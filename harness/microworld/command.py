@@ -19,9 +19,7 @@ def options() -> None:
 @microworld.command()
 def pretrain(
     out: Annotated[Path, typer.Option(help="Working folder; a checkpoint in it is continued.")],
-    steps: Annotated[int, typer.Option(help="Of 8,192 tokens; the shipped M0's is the default.")] = (
-        8000
-    ),
+    steps: Annotated[int, typer.Option(help="Of 8,192 tokens; the default made M0.")] = 8000,
     seed: Annotated[int, typer.Option(help="Of the initial weights and the corpus.")] = 0,
 ) -> None:
     """Rebuild M0 from a seed; the folder it prints can be a request's model.location."""

@@ -3,7 +3,7 @@
 It reads the question and the answers out of a rendered judge prompt, examines them, and writes a
 verdict that is then parsed like a model's:
 
-    Review the answer with the five point scale. Question: Pretend to be a cook. Answer: I am a king.
+    Review the answer with the five point scale. Question: Act like a cook. Answer: I am a king.
     -> off topic, gives an answer, wrong, clear, no detail. Score: 2
 
     Compare the answers. Question: ... Answer A: ... Answer B: ...

@@ -1,13 +1,13 @@
 """Build a small Llama from a configuration and texts, offline and from a fixed seed.
 
-    python tests/real_data/make_small_llama.py small_llama \
-        ../shared/data/preferences/oasst2_eft_quality.jsonl \
-        ../shared/data/preferences/oasst_en_100_tree.jsonl \
-        --held-out ../shared/data/preferences/oasst1_en_validation.jsonl --steps 400
+    python tests/real_data/make_small_llama.py \
+        data/preferences/oasst2_eft_quality.jsonl data/preferences/oasst_eft_ranked.jsonl \
+        --held-out data/preferences/oasst1_en_validation.jsonl \
+        --steps 300 --out models/small-llama
 
 The tokenizer is a byte-level BPE of the texts. With `--steps` the model is pretrained on them, so
-that it writes words instead of noise (400 steps take about 10 minutes of one core); it stays far
-too small to follow a rubric, so the trial shows what becomes of verdicts that cannot be read.
+that it writes words instead of noise; it stays far too small to follow a rubric, so the trial
+shows what becomes of verdicts that cannot be read.
 """
 
 import argparse
@@ -118,9 +118,9 @@ def pretrain(
 def main() -> None:
     """Read the command line, build, and save."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the model is written")
     parser.add_argument("sources", nargs="+", help="training data")
     parser.add_argument("--held-out", nargs="*", default=[], help="whose texts are left out")
+    parser.add_argument("--out", type=Path, required=True, help="where the model is written")
     parser.add_argument("--steps", type=int, default=0, help="of pretraining; 0 leaves it random")
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=6)
@@ -133,10 +133,10 @@ def main() -> None:
     corpus = [text for text in texts(given.sources) if not is_held_out(text)]
     tokenizer = make_tokenizer(corpus, given.vocabulary, given.context)
     model = make_model(tokenizer, given.hidden, given.layers, given.context)
-    blocks = batches(corpus, tokenizer, rows=8, length=256, seed=given.seed)
+    blocks = batches(corpus, tokenizer, rows=4, length=512, seed=given.seed)
     losses = pretrain(model, blocks, given.steps)
-    model.save_pretrained(given.folder)
-    tokenizer.save_pretrained(given.folder)
+    model.save_pretrained(given.out)
+    tokenizer.save_pretrained(given.out)
     facts = {
         "parameters": model.num_parameters(),
         "vocabulary": len(tokenizer),
@@ -146,8 +146,8 @@ def main() -> None:
         "seed": given.seed,
         "losses": losses,
     }
-    (given.folder / "how_it_was_made.json").write_text(json.dumps(facts, indent=1))
-    print(f"{given.folder}: {facts['parameters']:,} parameters, {len(tokenizer)} tokens")
+    (given.out / "how_it_was_made.json").write_text(json.dumps(facts, indent=1))
+    print(f"{given.out}: {facts['parameters']:,} parameters, {len(tokenizer)} tokens")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from transformers import (
 )
 
 from harness.checkpoints import fingerprint
-from harness.engines.transformers import LoadedTransformers, Transformers
+from harness.engines.loaded_transformers import LoadedTransformers
+from harness.engines.transformers import Transformers
 from harness.errors import ConfigError, DataError
 from harness.protocols import Continuation, Request, Sampling, user
 from harness.records import ModelRef

@@ -1,0 +1,196 @@
+"""A Hugging Face model in memory: what `transformers.Transformers` opens.
+
+Rows are batched by length (`batching`), decoded with each prompt read once for its n samples
+(`decoding`) and sampled with random numbers that are a row's own (`sampling`).
+"""
+
+import gc
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from harness.checkpoints import chat_template_hash, pad_id
+from harness.engines.batching import Row, put_back, queue_up, take
+from harness.engines.decoding import decode
+from harness.engines.loading import end_ids, identified, load_model, load_tokenizer
+from harness.engines.scoring import score, take_pairs
+from harness.engines.tokens import (
+    Pair,
+    cut,
+    decode_text,
+    encode,
+    encode_continuations,
+    has_stopped,
+)
+from harness.engines.transformers import Transformers
+from harness.errors import ConfigError
+from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request
+from harness.records import Failure, ModelRef
+
+
+def load(model: ModelRef, config: Transformers.Config) -> "LoadedTransformers":
+    """Load a model and its tokenizer; see `Transformers.open`."""
+    tokenizer = load_tokenizer(model, config.chat_template, config.trust_remote_code)
+    return LoadedTransformers(
+        load_model(model, _device(config.device), config.dtype, config.trust_remote_code),
+        tokenizer,
+        ref=identified(model),
+        batch_rows=config.batch_rows,
+        batch_tokens=config.batch_tokens,
+    )
+
+
+class LoadedTransformers:
+    """A Hugging Face model in memory."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        ref: ModelRef,
+        batch_rows: int,
+        batch_tokens: int,
+    ) -> None:
+        self.ref = ref
+        self.chat_template = chat_template_hash(tokenizer)
+        self.context = int(model.config.max_position_embeddings)
+        self._loaded: PreTrainedModel | None = model
+        self._tokenizer = tokenizer
+        self._vocabulary = int(model.config.vocab_size)
+        self._pad = pad_id(tokenizer, self._vocabulary)
+        self._ends = end_ids(model, tokenizer)
+        self._batch_rows = batch_rows
+        self._batch_tokens = batch_tokens
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Complete every request, yielding completions as they finish, in any order."""
+        asked = list(requests)
+        prompts = encode(self._tokenizer, [request.prompt for request in asked])
+        rows = []
+        for request, prompt_ids in zip(asked, prompts, strict=True):
+            room = min(request.sampling.max_tokens, self.context - len(prompt_ids))
+            made = [Row(request, i, prompt_ids, room) for i in range(request.sampling.n)]
+            if room > 0:
+                rows += made
+            else:
+                yield from (_failed(row, self._too_long(len(prompt_ids))) for row in made)
+        queue = queue_up(rows)
+        while queue:
+            batch = take(queue, self._batch_rows, self._batch_tokens)
+            try:
+                for row in decode(self._model(), batch, self._pad, self._has_ended):
+                    yield self._completion(row)
+            except torch.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    yield _failed(batch[0], _out_of_memory(error))
+                    continue
+                put_back(queue, batch)
+                self._halve(len(batch))
+
+    def loglikelihood(self, requests: Iterable[Continuation]) -> Iterator[LogLikelihood]:
+        """Score every continuation, yielding in any order."""
+        pairs = []
+        for pair in encode_continuations(self._tokenizer, requests):
+            if not pair.continuation:
+                yield _unscored(pair, Failure(reason="empty_continuation"))
+            elif pair.length > self.context:
+                yield _unscored(pair, self._too_long(pair.length))
+            else:
+                pairs.append(pair)
+        queue = deque(sorted(pairs, key=lambda pair: -pair.length))
+        while queue:
+            batch = take_pairs(queue, self._batch_rows, self._batch_tokens, self._vocabulary)
+            try:
+                yield from score(self._model(), batch, self._pad)
+            except torch.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    yield _unscored(batch[0], _out_of_memory(error))
+                    continue
+                queue.extendleft(reversed(batch))
+                self._halve(len(batch))
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Count the prompt's tokens as `generate` would see them."""
+        return len(encode(self._tokenizer, [prompt])[0])
+
+    def close(self) -> None:
+        """Give the model's memory back."""
+        self._loaded = None
+        gc.collect()  # hooks and wrappers refer back to the model they are in
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _model(self) -> PreTrainedModel:
+        if self._loaded is None:
+            raise RuntimeError(f"{self.ref.name} is closed; use it inside `with engine.open(...)`")
+        return self._loaded
+
+    def _has_ended(self, row: Row) -> bool:
+        if row.token_ids[-1] in self._ends:
+            return True
+        stop = row.request.sampling.stop
+        return bool(stop) and has_stopped(self._tokenizer, row.token_ids, stop)
+
+    def _completion(self, row: Row) -> Completion:
+        sampling = row.request.sampling
+        text = decode_text(self._tokenizer, row.token_ids)
+        if sampling.stop:
+            text = cut(text, sampling.stop)
+        return Completion(
+            id=row.request.id,
+            index=row.index,
+            text=text,
+            prompt_ids=row.prompt_ids,
+            token_ids=tuple(row.token_ids),
+            finish_reason="stop" if row.finish_reason == "stop" else "length",
+            logprobs=tuple(row.logprobs) if sampling.logprobs else None,
+        )
+
+    def _too_long(self, length: int) -> Failure:
+        detail = f"{length} tokens, and the context of {self.ref.name} is {self.context}"
+        return Failure(reason="prompt_too_long", detail=detail)
+
+    def _halve(self, rows: int) -> None:
+        """Remember for good that so many rows do not fit in memory."""
+        self._batch_rows = rows // 2
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(
+            name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        )
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"the engine's option `device` is {name!r}, which this machine does not have; "
+            "give `cpu`, `cuda` or `auto`"
+        ) from error
+    return device
+
+
+def _failed(row: Row, failure: Failure) -> Completion:
+    return Completion(
+        id=row.request.id,
+        index=row.index,
+        text="",
+        prompt_ids=row.prompt_ids,
+        finish_reason="failed",
+        failure=failure,
+    )
+
+
+def _unscored(pair: Pair, failure: Failure) -> LogLikelihood:
+    return LogLikelihood(
+        id=pair.id,
+        logprob=float("nan"),
+        tokens=len(pair.continuation),
+        greedy=False,
+        failure=failure,
+    )
+
+
+def _out_of_memory(error: torch.OutOfMemoryError) -> Failure:
+    return Failure(reason="out_of_memory", detail=str(error).partition("\n")[0])
