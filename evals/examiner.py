@@ -14,10 +14,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from evals import answers, verdicts
+from evals import answers
 from evals.answers import Answer
 from evals.protocol import protocol
-from harness import datasets
+from harness import datasets, verdicts
 from harness.errors import ConfigError
 from harness.examples import PromptRow
 from harness.judge import Judge, pointwise

@@ -19,11 +19,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from evals import answers, verdicts
+from evals import answers
 from evals.answers import Answer
 from evals.protocol import protocol
-from evals.verdicts import Reading
-from harness import datasets
+from harness import datasets, verdicts
 from harness.errors import ConfigError
 from harness.examples import PromptRow
 from harness.judge import Judge, pairwise
@@ -40,6 +39,7 @@ from harness.records import (
 )
 from harness.rows import RowLog
 from harness.statistics.intervals import net_win, share
+from harness.verdicts import Reading
 
 WIN, TIE, LOSS = 1.0, 0.5, 0.0
 

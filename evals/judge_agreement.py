@@ -20,11 +20,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from evals import verdicts
 from evals.answers import chat_template, keep_chat_template
 from evals.protocol import protocol
-from evals.verdicts import Reading
-from harness import datasets
+from harness import datasets, verdicts
 from harness.examples import RankedGroup
 from harness.judge import Judge, pointwise
 from harness.protocols import LoadedModel, Sampling
@@ -32,6 +30,7 @@ from harness.records import EvalResult, Failure, ItemResult, ModelRef, Outcome, 
 from harness.rows import RowLog
 from harness.statistics.agreement import Agreement, agreement_metrics, compare
 from harness.statistics.intervals import ratio
+from harness.verdicts import Reading
 
 
 class JudgeAgreement:

@@ -60,8 +60,12 @@ def run(
     machine.use_threads(machine.choose_threads())
     config = read_config(request, {"iterations": iterations, "seed": seed})
     store = Store(out or DEFAULT_OUT / Path(request).stem)
-    with Display() as display:
-        record = run_stages(config, store, display)
+    try:
+        with Display() as display:
+            record = run_stages(config, store, display)
+    except KeyboardInterrupt as error:
+        typer.echo("harness: interrupted; the same command continues", err=True)
+        raise typer.Exit(130) from error
     _report(config, record, store)
 
 
@@ -90,7 +94,7 @@ def status(folder: Folder) -> None:
             seconds = sum(cost.seconds for cost in result.costs.values())
             models = ", ".join(model.name for model in (*result.comparators, result.model))
             table.add_row(str(stage), "done", f"{seconds:.1f}", models)
-    Console().print(table)
+    _print(table)
     if len(done) < len(plan):
         typer.echo(f"{len(plan) - len(done)} stages to come; give the same command to continue")
 
@@ -104,7 +108,7 @@ def list_plugins() -> None:
             table.add_row(kind.group, entry.name, entry.value)
     for name in presets():
         table.add_row("request", name, str(PRESETS / f"{name}.toml"))
-    Console(soft_wrap=True).print(table)
+    _print(table)
 
 
 @app.command()
@@ -119,7 +123,7 @@ def doctor() -> None:
     table.add_row("device", ", ".join(cards) or "CPU", f"{len(cards)} GPUs shown by the driver")
     table.add_row("threads", str(threads.count), threads.why)
     table.add_row("disk", f"{machine.free_space(Path.cwd()):.0f} GB free", "weights of every model")
-    Console(soft_wrap=True).print(table)
+    _print(table)
     missing = [name for name in machine.REQUIRED if machine.installed(name) is None]
     if missing:
         raise HarnessError(f"missing: {', '.join(missing)}; run `make setup` again")
@@ -134,6 +138,11 @@ def _report(config: RunConfig, record: RunRecord, store: Store) -> None:
             report.show(record, Console())
     for path in written:
         typer.echo(path)
+
+
+def _print(table: Table) -> None:
+    """Print a table: as wide as the terminal, or, into a file or pipe, as wide as it needs."""
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _version(value: bool) -> None:
@@ -157,7 +166,3 @@ def main() -> None:
         app()
     except HarnessError as error:
         sys.exit(f"harness: {error}")
-    except KeyboardInterrupt:
-        sys.stderr.write("harness: interrupted; the same command continues\n")
-        sys.exit(130)
-

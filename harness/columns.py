@@ -132,12 +132,9 @@ class _Entry:
         return turns[-1][1]
 
     def verdict(self) -> str | None:
-        """Read what an annotator wrote; None where there is nothing."""
+        """Read what an annotator wrote about the answer; None where the source has no such text."""
         value = self.row.get("verdict")
-        try:
-            return self.checked(value, "verdict")
-        except _Skip:
-            return None
+        return None if value is None else self.checked(value, "verdict")
 
     def number(self, name: str) -> float | None:
         """Read a number; None where there is none."""

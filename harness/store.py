@@ -37,9 +37,7 @@ class Store:
     folder: Path
 
     @contextmanager
-    def begin(
-        self, request: Mapping[str, Any], environment: Mapping[str, Any]
-    ) -> Iterator[None]:
+    def begin(self, request: Mapping[str, Any], environment: Mapping[str, Any]) -> Iterator[None]:
         """Hold the directory for this process, for this request only.
 
         Raises:

@@ -49,7 +49,18 @@ def test_every_model_is_measured_and_reported(finished):
     _, folder, output = finished
     rows = json.loads((folder / "summary.json").read_text())
     assert {tuple(row) for row in rows} == {
-        ("model", "against", "evaluation", "metric", "value", "low", "high", "n", "failed", "protocol")
+        (
+            "model",
+            "against",
+            "evaluation",
+            "metric",
+            "value",
+            "low",
+            "high",
+            "n",
+            "failed",
+            "protocol",
+        )
     }
     measured = {(row["model"], row["evaluation"]) for row in rows}
     for model in ("M0", "SFT", "M1", "M2"):

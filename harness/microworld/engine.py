@@ -73,9 +73,7 @@ class ExaminerModel:
             written = _write(_text(request.prompt))
             for index in range(request.sampling.n):
                 if isinstance(written, Failure):
-                    yield Completion(
-                        request.id, index, "", finish_reason="failed", failure=written
-                    )
+                    yield Completion(request.id, index, "", finish_reason="failed", failure=written)
                 else:
                     yield Completion(request.id, index, written)
 

@@ -38,7 +38,9 @@ def request(seed: int, changes: Mapping[str, Any]) -> RunConfig:
     for name, value in changes.items():
         known = table["trainer"].get(name)
         table["trainer"][name] = known | value if isinstance(value, dict) else value
-    table["trainer"]["seeds"] = {k: v for k, v in table["trainer"]["seeds"].items() if v is not None}
+    table["trainer"]["seeds"] = {
+        k: v for k, v in table["trainer"]["seeds"].items() if v is not None
+    }
     return RunConfig.model_validate(table)
 
 

@@ -18,7 +18,9 @@ def test_an_unknown_name_says_what_there_is():
 def test_a_plugin_checks_its_own_options_and_keeps_its_defaults():
     built = plugins.build(plugins.EVALUATIONS, Choice(name="politeness", strict=True))
     assert built.options == {"name": "politeness", "questions": 4, "strict": True}
-    with pytest.raises(ConfigError, match="politeness: unknown key 'strickt', did you mean 'strict'"):
+    with pytest.raises(
+        ConfigError, match="politeness: unknown key 'strickt', did you mean 'strict'"
+    ):
         plugins.build(plugins.EVALUATIONS, Choice(name="politeness", strickt=True))
 
 

@@ -63,7 +63,11 @@ def test_a_run_goes_on_where_it_was_interrupted(store):
     broken = request(trainer={"name": "renaming", "fail_at": 2})
     with pytest.raises(RuntimeError, match="power"):
         run(broken, store)
-    assert [str(s.stage) for s in store.record().stages] == ["00-evaluate", "01-train", "01-evaluate"]
+    assert [str(s.stage) for s in store.record().stages] == [
+        "00-evaluate",
+        "01-train",
+        "01-evaluate",
+    ]
     record = run(broken, store)
     assert len(record.stages) == 5
     assert record.stages[3].costs["rename"].seconds > 0

@@ -1,10 +1,12 @@
 """Stop a run whose judgements can no longer be trained on, with a message that says why.
 
-    02-train: 63 % of the 900 verdicts could not be read (no_score 560, truncated 7); at most
-    10 % may be ...
+    02-train: M1 cannot judge: 63% of its 900 verdicts could not be read (no_score 560, truncated
+    7); at most 10% may be ...
+
+What cannot be trained on at all stops the run always; the rest only warns where that is asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from harness.errors import CollapseError
@@ -21,15 +23,32 @@ class Watch:
     model: str
     warnings: list[str] = field(default_factory=list)
 
+    def judgements(
+        self, groups: int, scores: Collection[float], dropped: Mapping[str, int]
+    ) -> None:
+        """Check that judging can be learned; to have nothing to learn from cannot be waived."""
+        if not scores:
+            raise CollapseError(
+                f"none of the {groups} EFT groups can be learned from ({_causes(dropped)}): the "
+                f"verdicts are unreadable or contradict the human ranking. If {self.model} cannot "
+                'judge untaught, give EFT data with verdicts and set seeds.annotator = "data"; or '
+                "leave out seeds.eft to see what happens without"
+            )
+        if len(set(scores)) == 1:
+            self._say(
+                f"all {len(scores)} judgements to learn from give the same score, "
+                f"{min(scores):g}: they teach the format and nothing about quality. Use more EFT "
+                "groups or another rubric"
+            )
+
     def verdicts(self, asked: int, failures: Mapping[str, int]) -> None:
         """Check how many verdicts could be read."""
         failed = sum(failures.values())
         if asked >= self.guards.least_verdicts and failed > self.guards.parse_failures * asked:
-            causes = ", ".join(f"{cause} {count}" for cause, count in sorted(failures.items()))
             self._say(
                 f"{self.model} cannot judge: {failed / asked:.0%} of its {asked} verdicts could "
-                f"not be read ({causes}); at most {self.guards.parse_failures:.0%} may be. "
-                "Teach it judging (more EFT rows, another rubric) or give it more max_tokens"
+                f"not be read ({_causes(failures)}); at most {self.guards.parse_failures:.0%} may "
+                "be. Teach it judging (more EFT rows, another rubric) or give it more max_tokens"
             )
 
     def ended(self, asked: int, ended: int) -> None:
@@ -44,14 +63,17 @@ class Watch:
     def pairs(self, prompts: int, pairs: int, without: Mapping[str, int]) -> None:
         """Check that there is anything to learn from. This cannot be waived."""
         if pairs == 0:
-            causes = ", ".join(f"{cause} {count}" for cause, count in sorted(without.items()))
             raise CollapseError(
-                f"{self.model} left no preference pair of {prompts} prompts ({causes}): its "
-                "judgements do not tell its answers apart. Use more prompts or candidates, or stop "
-                "at this model"
+                f"{self.model} left no preference pair of {prompts} prompts ({_causes(without)}): "
+                "its judgements do not tell its answers apart. Use more prompts or candidates, or "
+                "stop at this model"
             )
 
     def _say(self, message: str) -> None:
         if self.guards.on_collapse == "stop":
             raise CollapseError(f"{message}; {GO_ON}")
         self.warnings.append(message)
+
+
+def _causes(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{cause} {count}" for cause, count in sorted(counts.items()))

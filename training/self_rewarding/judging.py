@@ -1,7 +1,9 @@
-"""Candidates, and the model's own verdicts on them, each prompt's in the row log once they are there.
+"""Candidates, and the model's own verdicts on them, in the row logs as soon as they are there.
 
     candidates.jsonl   "p17"      the answers to a prompt: [{"text": ..., "token_ids": [...]}, ...]
     verdicts.jsonl     "p17/2"    the verdicts on the third of them
+
+Identical answers to a prompt are judged once and share their verdicts.
 """
 
 from collections import Counter, defaultdict
@@ -120,7 +122,8 @@ def asked(
     candidates: Mapping[str, Candidate], given: Mapping[str, tuple[Outcome, ...]]
 ) -> list[Outcome]:
     """List the verdicts that were asked for, those shared by identical texts once."""
-    return [outcome for key in set(distinct(candidates).values()) for outcome in given[key]]
+    keys = dict.fromkeys(distinct(candidates).values())
+    return [outcome for key in keys for outcome in given[key]]
 
 
 def verdict_metrics(

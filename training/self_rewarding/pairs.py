@@ -13,6 +13,7 @@ cause. Among equal best (or worst) candidates the first drawn is taken.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import mean
 
 from pydantic import JsonValue
 
@@ -41,7 +42,8 @@ class Judged:
     def score(self) -> float | None:
         """The mean of the readable verdicts, never rounded; None where there is none."""
         values = [verdict.value for verdict in self.verdicts if isinstance(verdict, Score)]
-        return sum(values) / len(values) if values else None
+        # Exact, so that equal verdicts in another order are a tie and not a preference.
+        return mean(values) if values else None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """A round's new prompts: written by a model or drawn from a file, and kept for the rounds after.
 
     prompts.jsonl   "5f2c..."  "What does the cow eat?"
+
+None is held out for an evaluation, and none comes twice in a round.
 """
 
 from pathlib import Path
@@ -55,11 +57,12 @@ def _propose(
         workspace.engine.open(proposing.model or model) as writer,
         workspace.log("proposals") as log,
     ):
-        return propose(
-            writer, shown, proposing, log, seed, earlier, held_out, workspace.progress
-        )
+        return propose(writer, shown, proposing, log, seed, earlier, held_out, workspace.progress)
 
 
 def _kept(folder: Path) -> list[str]:
-    with RowLog(folder / f"{_LOG}.jsonl") as log:
+    path = folder / f"{_LOG}.jsonl"
+    if not path.exists():  # the first stage has none, and stays as it is
+        return []
+    with RowLog(path) as log:
         return list(log.values())

@@ -36,8 +36,8 @@ class Round:
 
     @property
     def seed(self) -> int:
-        """Another one each round: the same prompt must not draw the same answers again."""
-        return self.workspace.seed + self.iteration
+        """Another one each round and run: the same prompt must not draw the same answers again."""
+        return 1000 * self.workspace.seed + self.iteration
 
     def improve(self) -> Improvement:
         """Propose, answer, judge, pair, learn."""
@@ -45,7 +45,8 @@ class Round:
         prompts, proposed = new_prompts(self.config, self.model, self.seed, self.workspace)
         with self.workspace.engine.open(self.model) as model:
             candidates = self._answer(model, prompts)
-            watch.ended(len(candidates), sum(c.ended for c in candidates.values()))
+            written = [c for c in candidates.values() if c.failure is None]
+            watch.ended(len(written), sum(c.ended for c in written))
             given = self._judge(model, prompts, candidates)
         asked = judging.asked(candidates, given)
         watch.verdicts(len(asked), judging.failures(asked))
@@ -67,12 +68,12 @@ class Round:
             perfect = positives.perfect(groups)
             metrics["positives"] = len(perfect)
             trained = positives.imitate(perfect, start, self.name, self.config, self.workspace)
-        kept, selected = selection.select(
+        kept = selection.select(
             trained, start, self.model, self.rubric, self.config, self.workspace
         )
-        metrics["training"] = trained.metrics | selected
-        metrics["warnings"] = [*watch.warnings]
-        return Improvement(kept, metrics=metrics)
+        metrics["training"] = trained.metrics | kept.metrics
+        metrics["warnings"] = [*watch.warnings, *kept.warnings]
+        return Improvement(kept.model, metrics=metrics)
 
     def _answer(self, model: LoadedModel, prompts: Sequence[PromptRow]) -> dict[str, Candidate]:
         sampling = self.config.candidates.sampling(self.seed)

@@ -14,19 +14,16 @@ from itertools import combinations
 from random import Random
 
 from pydantic import JsonValue
-from transformers import AutoTokenizer
 
 from harness import datasets
-from harness.checkpoints import chat_text, locate
 from harness.errors import DataError
-from harness.examples import Demonstration, RankedGroup
-from harness.judge import Judge, Rubric, read_points
+from harness.examples import Demonstration, RankedGroup, Row
+from harness.judge import Judge, read_points
 from harness.overlap import split_seeds
-from harness.protocols import Message, RowLog
-from harness.records import Failure, ModelRef, Outcome, Score
+from harness.protocols import RowLog
+from harness.records import Failure, Outcome, Score
 from harness.verdicts import ask, read
 from training.self_rewarding.settings import Seeds
-from training.sft import Example
 
 
 @dataclass(frozen=True)
@@ -48,35 +45,106 @@ class Judgement:
     score: float
 
 
+Verdicts = Mapping[str, tuple[str, Outcome]]
+"""What was written about each ranked answer, and how it reads, by `<group id>/<index>`."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The judgements to learn from, and what became of the rest."""
+
+    rows: tuple[Judgement, ...]
+    dropped: Mapping[str, int]
+    """Groups by reason."""
+    metrics: dict[str, JsonValue]
+    """groups = groups_kept + groups_dropped, and accepted = rows + thinned."""
+
+
 def load(settings: Seeds, seed: int) -> Human:
-    """Read the seed data, without what is held out and, where asked, without overlap."""
-    ift = datasets.demonstrations(settings.ift, settings.ift_rows, seed)
-    metrics: dict[str, JsonValue] = {
-        "ift_read": ift.read,
-        "ift_dropped": dict(ift.dropped),
-    }
+    """Read the seed data, without what is held out and, where asked, without overlap.
+
+    What must go goes first, and only then are as many drawn as are asked for.
+
+    Returns:
+        Rows, and where the others went: of demonstrations `read == rows + sum(dropped)`, and of
+        ranked answers `read == answers + sum(dropped)`.
+
+    Raises:
+        DataError: a source cannot be read or has no ranks, or nothing is left of it.
+    """
+    ift = datasets.demonstrations(settings.ift, _made(settings.ift, settings.ift_rows), seed)
     demonstrations, groups = ift.rows, tuple[RankedGroup, ...]()
+    read, dropped = 0, Counter[str]()
     if settings.eft is not None:
-        eft = datasets.ranked_groups(settings.eft, settings.eft_groups, seed)
-        groups = eft.rows
-        metrics |= {"eft_answers_read": eft.read, "eft_answers_dropped": dict(eft.dropped)}
+        eft = datasets.ranked_groups(settings.eft, _made(settings.eft, settings.eft_groups), seed)
+        groups, read, dropped = eft.rows, eft.read, Counter(eft.dropped)
+    overlap: dict[str, JsonValue] = {}
     if settings.disjoint:
         held_out = datasets.texts(settings.held_out) if settings.held_out else []
         apart = split_seeds(demonstrations, groups, held_out, seed=seed)
+        overlap = dict(apart.dropped)
         demonstrations, groups = apart.demonstrations, apart.groups
-        metrics["overlap_dropped"] = dict(apart.dropped)
-    metrics |= {"ift_rows": len(demonstrations), "eft_groups": len(groups)}
-    return Human(demonstrations, groups, metrics)
+    lost = Counter(ift.dropped)
+    lost["overlap"] = len(ift.rows) - len(demonstrations)
+    dropped["overlap"] = read - dropped.total() - _answers(groups)
+    shown = _draw(demonstrations, settings.ift_rows, seed)
+    ranked = _draw(groups, settings.eft_groups, seed)
+    lost["not_drawn"] = len(demonstrations) - len(shown)
+    dropped["not_drawn"] = _answers(groups) - _answers(ranked)
+    _check_left(shown, ranked, settings, overlap)
+    metrics: dict[str, JsonValue] = {
+        "ift": {"read": ift.read, "dropped": dict(+lost), "rows": len(shown)},
+        "overlap": overlap,
+    }
+    if settings.eft is not None:
+        metrics["eft"] = {
+            "read": read,
+            "dropped": dict(+dropped),
+            "answers": _answers(ranked),
+            "groups": len(ranked),
+        }
+    return Human(shown, ranked, metrics)
 
 
-def annotations(group_rows: Sequence[RankedGroup]) -> dict[str, tuple[str, Outcome]]:
-    """Take the judgements that the data itself has, by `<group id>/<index>`.
+def _made(source: str | Sequence[str], wanted: int | None) -> int | None:
+    """Say how many rows to make, of a source that is generated; files are read whole."""
+    names = [source] if isinstance(source, str) else source
+    return wanted if all(name.startswith(datasets.MICROWORLD) for name in names) else None
+
+
+def _draw(rows: tuple[Row, ...], wanted: int | None, seed: int) -> tuple[Row, ...]:
+    if wanted is None or wanted >= len(rows):
+        return rows
+    return tuple(Random(seed).sample(rows, wanted))
+
+
+def _answers(groups: Iterable[RankedGroup]) -> int:
+    return sum(len(group.responses) for group in groups)
+
+
+def _check_left(
+    shown: Sequence[Demonstration],
+    ranked: Sequence[RankedGroup],
+    settings: Seeds,
+    overlap: Mapping[str, JsonValue],
+) -> None:
+    for option, source, rows in (("ift", settings.ift, shown), ("eft", settings.eft, ranked)):
+        if source is not None and not rows:
+            causes = ", ".join(f"{reason} {count}" for reason, count in overlap.items())
+            raise DataError(
+                f"nothing of seeds.{option} = {source!r} is left to train on ({causes}); name more "
+                "or other sources, or hold out less"
+            )
+
+
+def annotations(groups: Sequence[RankedGroup]) -> Verdicts:
+    """Take the verdicts that the data itself has.
 
     Raises:
         DataError: an answer has none.
     """
     given: dict[str, tuple[str, Outcome]] = {}
-    for group in group_rows:
+    for group in groups:
         for index, response in enumerate(group.responses):
             if response.verdict is None:
                 raise DataError(
@@ -87,10 +155,8 @@ def annotations(group_rows: Sequence[RankedGroup]) -> dict[str, tuple[str, Outco
     return given
 
 
-def annotate(
-    judge: Judge, groups: Sequence[RankedGroup], log: RowLog
-) -> dict[str, tuple[str, Outcome]]:
-    """Have a model write the judgements; of several samples the first readable one counts."""
+def annotate(judge: Judge, groups: Sequence[RankedGroup], log: RowLog) -> Verdicts:
+    """Have a model write the verdicts; of several samples the first readable one counts."""
     rows = {
         f"{group.id}/{index}": {"instruction": group.prompt, "response": response.text}
         for group in groups
@@ -108,14 +174,14 @@ def annotate(
 
 def accept(
     groups: Sequence[RankedGroup],
-    given: Mapping[str, tuple[str, Outcome]],
+    given: Verdicts,
     most_common_share: float,
     seed: int,
-) -> tuple[list[Judgement], dict[str, JsonValue]]:
+) -> Accepted:
     """Keep the judgements whose order agrees with the human ranking, and thin the commonest score.
 
-    Returns:
-        The judgements to learn from, and what became of the rest: groups in = kept + dropped.
+    A group is kept whole or not at all: with an unreadable verdict, or with two that contradict
+    the ranks, it goes. Equal scores contradict nothing.
     """
     dropped: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
@@ -137,8 +203,9 @@ def accept(
                 )
             ]
     thinned = thin(kept, most_common_share, seed)
-    return thinned, {
+    metrics: dict[str, JsonValue] = {
         "groups": len(groups),
+        "groups_kept": len(groups) - dropped.total(),
         "groups_dropped": dict(dropped),
         "unreadable": dict(unreadable),
         "accepted": len(kept),
@@ -147,6 +214,7 @@ def accept(
         "score_histogram": _histogram(kept),
         "score_histogram_thinned": _histogram(thinned),
     }
+    return Accepted(tuple(thinned), dict(dropped), metrics)
 
 
 def _agrees(ranks: Sequence[int], scores: Sequence[float]) -> bool:
@@ -174,46 +242,3 @@ def thin(rows: Sequence[Judgement], share: float, seed: int) -> list[Judgement]:
 def _histogram(rows: Iterable[Judgement]) -> dict[str, JsonValue]:
     counts = Counter(row.score for row in rows)
     return {f"{score:g}": counts[score] for score in sorted(counts)}
-
-
-class Tokenizer:
-    """Turns rows into the very tokens that a model will see when it is asked, and shall answer."""
-
-    def __init__(self, model: ModelRef) -> None:
-        self._tokenizer = AutoTokenizer.from_pretrained(locate(model), revision=model.revision)
-        self._end = self._tokenizer.eos_token_id
-        if self._end is None:
-            raise DataError(
-                f"the tokenizer of {model.location} has no end token; set `eos_token` in its "
-                "tokenizer_config.json"
-            )
-
-    def demonstrations(self, rows: Iterable[Demonstration]) -> list[Example]:
-        """Tokenize demonstrations."""
-        return [self._example(row.prompt, row.response) for row in rows]
-
-    def judgements(self, rows: Iterable[Judgement], rubric: Rubric) -> list[Example]:
-        """Tokenize judgements, each after the rubric's prompt."""
-        return [
-            self._example(
-                rubric.fill({"instruction": row.prompt, "response": row.response}), row.verdict
-            )
-            for row in rows
-        ]
-
-    def _example(self, prompt: str, response: str) -> Example:
-        asked = (Message("user", prompt),)
-        before = chat_text(self._tokenizer, asked, add_generation_prompt=True)
-        whole = chat_text(
-            self._tokenizer, (*asked, Message("assistant", response)), add_generation_prompt=False
-        )
-        # What the template writes after the prompt; where it rewrites the prompt, only the answer.
-        after = whole[len(before) :] if whole.startswith(before) else response
-        ids = self._ids(after)
-        # Nothing after the end token is ever sampled, e.g. the line break of some templates.
-        ids = ids[: ids.index(self._end)] if self._end in ids else ids
-        return Example(tuple(self._ids(before)), (*ids, self._end))
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids

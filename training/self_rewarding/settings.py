@@ -3,6 +3,7 @@
 The measured values for the embedded micro-world are in `harness/presets/micro.toml`.
 """
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -36,11 +37,11 @@ class Draw(Record):
 class Seeds(Record):
     """The human data that M1 learns from (section 2.2 of the paper)."""
 
-    ift: str
-    """Demonstrations: a file, a hub name or a `microworld:` source."""
+    ift: str | tuple[str, ...]
+    """Demonstrations: a file, a hub name or a `microworld:` source, or several of them."""
     ift_rows: int | None = Field(default=None, ge=1)
-    """At most so many; the paper has 3,200."""
-    eft: str | None
+    """At most so many, drawn from what is left; the paper has 3,200."""
+    eft: str | tuple[str, ...] | None
     """Ranked answers to learn judging from; none is the paper's ablation without EFT."""
     eft_groups: int | None = Field(default=None, ge=1)
     """At most so many prompts with their ranked answers."""
@@ -87,6 +88,9 @@ class SelfRewardingSettings(Record):
     seeds: Seeds
     rubric: str = "five_points"
     """A built-in rubric, or a file of your own with {instruction} and {response}."""
+    chat_template: Path | None = None
+    """A file with a chat template, for a tokenizer without one; name it in the engine's option
+    of the same name too."""
     sft: SFT
     dpo: DPO
     proposing: Proposing = Proposing()

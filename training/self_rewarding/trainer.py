@@ -2,19 +2,29 @@
 
     round 1     human seeds                   -> SFT baseline (IFT), M1 (IFT + EFT)
     round 2...  prompts, candidates, verdicts -> pairs -> DPO from M_t, with M_t as reference
+
+What is slow to import is imported only where there is work to do.
 """
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from harness.errors import CollapseError
+from harness.examples import RankedGroup
 from harness.judge import Judge, pointwise
-from harness.protocols import Improvement, RowLog, Workspace
+from harness.protocols import Improvement, Workspace
 from harness.records import ModelRef
 from training.job import Trained
 from training.self_rewarding import positives, seeds, selection
+from training.self_rewarding.guards import Watch
 from training.self_rewarding.round import Round
 from training.self_rewarding.settings import SelfRewardingSettings
 from training.sft import Example, fine_tune
+
+if TYPE_CHECKING:
+    from training.self_rewarding.tokens import Tokenizer
 
 
 class SelfRewarding:
@@ -30,7 +40,7 @@ class SelfRewarding:
         """Make M1 from human seeds, or M_t+1 from what M_t writes and thinks of it.
 
         Raises:
-            DataError: the seeds cannot be read, or a prompt does not fit the model's context.
+            DataError: the seeds cannot be read, or the model's tokenizer or context will not do.
             CollapseError: M_t's judgements cannot be trained on.
         """
         if iteration == 1:
@@ -39,24 +49,42 @@ class SelfRewarding:
 
     def _learn_from_seeds(self, model: ModelRef, workspace: Workspace) -> Improvement:
         """Fine-tune M0 on demonstrations, and on demonstrations and judgements together."""
+        settings = self.config.seeds
         with workspace.part("seeds"):
-            human = seeds.load(self.config.seeds, workspace.seed)
-            tokenizer = seeds.Tokenizer(model)
+            tokenizer = self._tokenizer(model, workspace)
+            human = seeds.load(settings, workspace.seed)
             examples = tokenizer.demonstrations(human.ift)
-        baseline = self._fine_tune(model, examples, "SFT", workspace)
+            verdicts = seeds.annotations(human.eft) if settings.annotator == "data" else {}
+        watch = Watch(self.config.guards, "SFT")
+        baseline = self._fine_tune(model, examples, watch.model, workspace)
         metrics: dict[str, JsonValue] = {"seeds": human.metrics, "sft": baseline.metrics}
-        if self.config.seeds.eft is not None:
-            with workspace.part("eft"), workspace.log("annotations") as log:
-                judgements, metrics["eft"] = self._annotate(human, baseline.model, workspace, log)
-                examples += tokenizer.judgements(judgements, self.rubric)
+        if settings.eft is not None:
+            if settings.annotator == "sft":
+                verdicts = self._annotate(human.eft, baseline.model, workspace)
+            taught = seeds.accept(human.eft, verdicts, settings.most_common_share, workspace.seed)
+            watch.judgements(len(human.eft), [row.score for row in taught.rows], taught.dropped)
+            examples += tokenizer.judgements(taught.rows, self.rubric)
+            metrics["eft"] = taught.metrics
         if self.config.learn_from == "positives":
             positives.keep(examples, workspace)
         first = self._fine_tune(model, examples, "M1", workspace)
-        kept, selected = selection.select(
-            first, model, first.model, self.rubric, self.config, workspace
-        )
-        metrics["training"] = first.metrics | selected
-        return Improvement(kept, (baseline.model,), metrics)
+        kept = selection.select(first, model, first.model, self.rubric, self.config, workspace)
+        metrics["training"] = first.metrics | kept.metrics
+        metrics["warnings"] = [*watch.warnings, *kept.warnings]
+        return Improvement(kept.model, (baseline.model,), metrics)
+
+    def _tokenizer(self, model: ModelRef, workspace: Workspace) -> "Tokenizer":
+        """Load what tokenizes the seeds, and find out before anything slow whether it will do."""
+        # By name, because transformers takes seconds to import and a finished run needs none of it.
+        load: type[Tokenizer] = import_module("training.self_rewarding.tokens").Tokenizer
+        tokenizer = load(model, self.config.chat_template)
+        if self.config.judge == "self":
+            tokenizer.check_room(self.rubric, self.config.judging.max_tokens)
+        if self.config.seeds.eft is not None and self.config.seeds.annotator == "sft":
+            tokenizer.check_room(self.rubric, self.config.seeds.annotation.max_tokens)
+        with workspace.engine.open(model) as loaded:
+            tokenizer.check_template(loaded.chat_template)
+        return tokenizer
 
     def _fine_tune(
         self, model: ModelRef, examples: list[Example], name: str, workspace: Workspace
@@ -74,24 +102,13 @@ class SelfRewarding:
             )
 
     def _annotate(
-        self, human: seeds.Human, baseline: ModelRef, workspace: Workspace, log: RowLog
-    ) -> tuple[list[seeds.Judgement], dict[str, JsonValue]]:
-        """Write the judgements to learn from, and keep those that agree with the human order."""
-        settings = self.config.seeds
-        if settings.annotator == "data":
-            given = seeds.annotations(human.eft)
-        else:
-            with workspace.engine.open(baseline) as model:
-                judge = Judge(self.rubric, model, settings.annotation.sampling(workspace.seed))
-                given = seeds.annotate(judge, human.eft, log)
-        kept, metrics = seeds.accept(
-            human.eft, given, settings.most_common_share, workspace.seed
-        )
-        if not kept:
-            raise CollapseError(
-                f"none of the {len(human.eft)} EFT groups can be learned from "
-                f"({metrics['groups_dropped']}): their judgements are unreadable or contradict "
-                "the human ranking. Give EFT data with verdicts "
-                '(seeds.annotator = "data"), or set seeds.eft to none to see what happens without'
-            )
-        return kept, metrics
+        self, groups: Sequence[RankedGroup], baseline: ModelRef, workspace: Workspace
+    ) -> seeds.Verdicts:
+        """Have the SFT baseline write the judgements to learn from."""
+        sampling = self.config.seeds.annotation.sampling(workspace.seed)
+        with (
+            workspace.part("eft"),
+            workspace.log("annotations") as log,
+            workspace.engine.open(baseline) as model,
+        ):
+            return seeds.annotate(Judge(self.rubric, model, sampling), groups, log)

@@ -1,0 +1,10 @@
+"""Every benchmark, one after the other: `python -m tests.benchmarks`."""
+
+import subprocess
+import sys
+
+MODULES = ("bench_run", "bench_generate", "bench_training")
+
+for module in MODULES:
+    print(f"== {module}", flush=True)
+    subprocess.run([sys.executable, "-m", f"tests.benchmarks.{module}"], check=True)
