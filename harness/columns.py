@@ -353,7 +353,8 @@ def _in_order(answers: Any) -> tuple[RankedResponse, ...]:
     if scores:
         found = [
             replace(
-                answer, rank=sum(score > answer.score for score in scores if answer.score is not None)
+                answer,
+                rank=sum(score > answer.score for score in scores if answer.score is not None),
             )
             for answer in found
         ]

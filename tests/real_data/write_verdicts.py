@@ -65,7 +65,8 @@ def main() -> None:
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in annotated)
     given.out.write_text("".join(lines), encoding="utf-8")
     scores = Counter(row["verdict"].rpartition(" ")[2] for row in annotated)
-    print(f"{given.out}: {len(annotated)} of {len(rows)} answers, points {dict(sorted(scores.items()))}")
+    print(f"{given.out}: {len(annotated)} of {len(rows)} answers")
+    print("points:", ", ".join(f"{count} x {score}" for score, count in sorted(scores.items())))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ class Seeds(Record):
     """Demonstrations: a file, a hub name or a `microworld:` source, or several of them."""
     ift_rows: int | None = Field(default=None, ge=1)
     """At most so many, drawn from what is left; the paper has 3,200."""
-    eft: str | tuple[str, ...] | None
-    """Ranked answers to learn judging from; none is the paper's ablation without EFT."""
+    eft: str | tuple[str, ...] | None = None
+    """Ranked answers to learn judging from; left out, it is the paper's ablation without EFT."""
     eft_groups: int | None = Field(default=None, ge=1)
     """At most so many prompts with their ranked answers."""
     held_out: tuple[str, ...] = ()

@@ -1,0 +1,219 @@
+"""The method's variants on the micro-world, tiny: they run, and do what their names say."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.checkpoints import fingerprint, is_adapter
+from harness.engines.transformers import Transformers
+from harness.errors import CollapseError, DataError
+from harness.examples import PromptRow
+from harness.protocols import Improvement
+from harness.records import ModelRef
+from harness.rows import RowLog
+from tests.training.self_rewarding.scripts import Recorded, workspace
+from training.self_rewarding import judging
+from training.self_rewarding.pairs import Candidate, choose_pairs
+from training.self_rewarding.settings import SelfRewardingSettings
+from training.self_rewarding.trainer import SelfRewarding
+
+M0 = ModelRef(location="microworld")
+EFT = {"eft": "microworld:eft", "eft_groups": 12}
+
+
+def config(**more: Any) -> SelfRewardingSettings:
+    table: dict[str, Any] = {
+        "rubric": "microworld",
+        "seeds": {"ift": "microworld:ift", "ift_rows": 32, "disjoint": False},
+        "sft": {"learning_rate": 1e-3, "batch_size": 16},
+        "dpo": {"learning_rate": 6e-5, "batch_size": 8},
+        "proposing": {"file": "microworld:prompts", "wanted": 12},
+        "candidates": {"n": 3, "max_tokens": 24},
+        "judging": {"n": 1, "max_tokens": 34},
+        "guards": {"ended": 0.0},
+    }
+    for name, value in more.items():
+        table[name] = table.get(name, {}) | value if isinstance(value, dict) else value
+    return SelfRewardingSettings.model_validate(table)
+
+
+class Stage:
+    """A stage of a run without evaluations: what was made, and which models were opened."""
+
+    def __init__(
+        self, settings: SelfRewardingSettings, model: ModelRef, folder: Path, number: int
+    ) -> None:
+        self.engine = Recorded(Transformers(Transformers.Config()))
+        self.folder = folder / f"{number:02d}"
+        earlier = [folder / f"{i:02d}" for i in range(1, number)]
+        place = workspace(self.folder, self.engine, M0, earlier=earlier)
+        self.made: Improvement = SelfRewarding(settings).improve(model, number, place)
+
+    @property
+    def metrics(self) -> Any:
+        return self.made.metrics
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+IMITATING = config(judge="random", learn_from="positives")
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """M1 without EFT."""
+    return Stage(IMITATING, M0, tmp_path_factory.mktemp("run"), 1)
+
+
+def test_without_eft_m1_learns_from_demonstrations_alone(taught: Stage) -> None:
+    assert taught.made.model.name == "M1"
+    assert [model.name for model in taught.made.comparators] == ["SFT"]
+    assert (
+        taught.metrics["seeds"]["ift"]["rows"] == taught.metrics["training"]["rows_trained"] == 32
+    )
+    assert "eft" not in taught.metrics
+    assert taught.metrics["warnings"] == []
+
+
+def test_positives_are_added_to_the_seeds_and_m0_is_trained_anew(taught: Stage) -> None:
+    before = snapshot(taught.folder)
+    stage = Stage(IMITATING, taught.made.model, taught.folder.parent, 2)
+    assert stage.metrics["positives"] > 0
+    assert stage.metrics["training"]["rows_trained"] == 32 + stage.metrics["positives"]
+    assert (stage.made.model.name, stage.made.model.parent) == ("M2", "M0")
+    assert snapshot(taught.folder) == before, "a finished stage stays as it is"
+
+
+def test_a_model_that_was_never_taught_to_judge_is_stopped(taught: Stage, tmp_path: Path) -> None:
+    with pytest.raises(
+        CollapseError, match=r"^M1 cannot judge: \d+% of its \d+ verdicts .*no_score \d+.*EFT"
+    ):
+        Stage(config(), taught.made.model, tmp_path, 2)
+    assert not (tmp_path / "02" / "M2").exists(), "nothing was trained on them"
+
+
+def test_an_sft_baseline_that_cannot_judge_writes_no_judgements(tmp_path: Path) -> None:
+    seeds = EFT | {"annotator": "sft", "annotation": {"max_tokens": 34}}
+    with pytest.raises(CollapseError, match=r"^none of the 12 EFT groups .*SFT cannot judge"):
+        Stage(config(seeds=seeds), M0, tmp_path, 1)
+    rows = (tmp_path / "01" / "annotations.jsonl").read_text().splitlines()
+    assert len(rows) >= 24, "two or more answers a group"
+
+
+@pytest.fixture(scope="module")
+def by_chance(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """M2 from M0 and a random judge."""
+    return Stage(config(judge="random"), M0, tmp_path_factory.mktemp("by_chance"), 2)
+
+
+def test_a_random_judge_makes_pairs_without_asking_a_model(by_chance: Stage) -> None:
+    pairs = by_chance.metrics["pairs"]
+    assert pairs["prompts"] == 12 == pairs["pairs"] + sum(pairs["without"].values())
+    assert by_chance.metrics["training"]["pairs_trained"] == pairs["pairs"] > 0
+    assert by_chance.metrics["judgements"]["failed"] == {}
+    assert not (by_chance.folder / "verdicts.jsonl").exists()
+    assert by_chance.engine.opened == ["M0"], "the given model answers, and no other"
+
+
+def test_a_finished_round_is_done_once(by_chance: Stage) -> None:
+    before = snapshot(by_chance.folder)
+    again = Stage(config(judge="random"), M0, by_chance.folder.parent, 2)
+    assert again.made == by_chance.made
+    assert snapshot(by_chance.folder) == before
+
+
+def test_dpo_starts_from_m_t_on_the_very_tokens_that_it_sampled(by_chance: Stage) -> None:
+    prompts, candidates = [], {}
+    with RowLog(by_chance.folder / "candidates.jsonl") as log:
+        with RowLog(by_chance.folder / "prompts.jsonl") as kept:
+            prompts = [PromptRow(id, prompt) for id, prompt in kept.items()]
+        for row in prompts:
+            for index, fields in enumerate(log[row.id]):
+                candidates[f"{row.id}/{index}"] = Candidate.model_validate(fields)
+    given = judging.judge_by_chance(candidates, n=1, seed=2)
+    pairs = choose_pairs(judging.by_prompt(prompts, candidates, given)).pairs
+    rows = [[p.chosen.prompt_ids, p.chosen.token_ids, p.rejected.token_ids] for p in pairs]
+    [end] = {ids[-1] for row in rows for ids in row[1:]}
+    assert all(ids.count(end) == 1 for row in rows for ids in row[1:])
+
+    asked = json.loads((by_chance.folder / "M2" / "asked.json").read_text())
+    assert asked["rows"] == hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+    assert asked["start"].startswith("microworld")
+    assert by_chance.made.model.parent == "M0"
+
+
+def test_a_checkpoint_is_selected(tmp_path: Path) -> None:
+    """M0's verdicts cannot be read, so no checkpoint beats it."""
+    settings = config(
+        judge="random",
+        dpo={"checkpoint_every": 1},
+        selection={"prompts": "microworld:prompts", "rows": 4},
+    )
+    stage = Stage(settings, M0, tmp_path, 2)
+    model = stage.made.model
+    assert stage.metrics["training"]["kept"] == Path(model.location).name == "step-00001"
+    assert stage.metrics["training"]["compared"][0]["failed"] == 4
+    assert "does not beat M0" in stage.metrics["warnings"][0]
+    assert model.fingerprint == fingerprint(model.location)
+    assert (model.name, model.parent) == ("M2", "M0")
+
+
+def test_adapters_can_be_trained_in_every_round(tmp_path: Path) -> None:
+    lora = {"lora": {"r": 4, "alpha": 8}}
+    settings = config(
+        judge="random",
+        seeds=EFT | {"annotator": "data"},
+        sft=lora,
+        dpo={"lora": {"r": 4, "alpha": 8, "save": "adapter"}},
+    )
+    first = Stage(settings, M0, tmp_path, 1)
+    assert first.metrics["eft"]["groups"] == 12
+    second = Stage(settings, first.made.model, tmp_path, 2)
+    assert second.made.model.parent == "M1"
+    assert is_adapter(second.made.model.location)
+    with Transformers(Transformers.Config()).open(second.made.model) as model:
+        assert model.ref.fingerprint == second.made.model.fingerprint
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"judging": {"max_tokens": 500}},
+        {
+            "judge": "random",
+            "seeds": EFT | {"annotation": {"max_tokens": 500}},
+        },
+    ],
+)
+def test_a_verdict_that_cannot_fit_is_found_before_anything_is_trained(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"context too short for the judge prompt.*up to 500"):
+        Stage(config(**more), M0, tmp_path, 1)
+    assert not (tmp_path / "01").exists()
+
+
+def test_missing_verdicts_are_found_before_anything_is_trained(tmp_path: Path) -> None:
+    file = tmp_path / "eft.jsonl"
+    rows = [{"prompt": "Ask", "response": f"Say {i}", "rank": i} for i in range(2)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match="has no verdict"):
+        Stage(config(seeds={"eft": str(file), "annotator": "data"}), M0, tmp_path, 1)
+    assert not (tmp_path / "01").exists()
+
+
+@pytest.mark.parametrize(
+    "module", ["training.self_rewarding.trainer", "harness.engines.transformers"]
+)
+def test_what_a_finished_run_imports_is_light(module: str) -> None:
+    heavy = "torch", "transformers", "trl", "datasets", "peft", "accelerate", "scipy"
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
