@@ -51,7 +51,7 @@ def run(
     iterations: Annotated[
         int | None, typer.Option(help="How often to train; 0 only measures.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides every random number.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the training; evaluations have their own.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder [default: runs/REQUEST].")
     ] = None,
@@ -73,7 +73,7 @@ def run(
 def report(folder: Folder) -> None:
     """Write a run's reports again, from its records alone; a run that is under way has them too."""
     record = Store(folder).record()
-    config = validate(RunConfig, record.request, f"{folder}'s request")
+    config = _asked(record)
     _report(config, record, Store(folder))
 
 
@@ -83,7 +83,7 @@ def status(folder: Folder) -> None:
     store = Store(folder)
     record = store.record()
     done = {str(result.stage): result for result in record.stages}
-    plan = stages(validate(RunConfig, record.request, f"{folder}'s request").iterations)
+    plan = stages(_asked(record).iterations)
     table = Table("stage", "state", "seconds", "models", box=None)
     for stage in plan:
         result = done.get(str(stage))
@@ -127,6 +127,12 @@ def doctor() -> None:
     missing = [name for name in machine.REQUIRED if machine.installed(name) is None]
     if missing:
         raise HarnessError(f"missing: {', '.join(missing)}; run `make setup` again")
+
+
+def _asked(record: RunRecord) -> RunConfig:
+    """Read a record's request, without what the store pinned beside it."""
+    asked = {key: value for key, value in record.request.items() if key != "contents"}
+    return validate(RunConfig, asked, "the run's request")
 
 
 def _report(config: RunConfig, record: RunRecord, store: Store) -> None:

@@ -25,23 +25,35 @@ from harness.records import Failure, Outcome, Score
 
 Reader = Callable[[str], Outcome]
 
-_NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?"
+_MARKS = r"[\s*_`\"'.)\]]*"  # what may stand around a verdict: spaces, markup, a full stop
 _POINTS = re.compile(
-    rf"score\W{{0,4}}:\W{{0,8}}?({_NUMBER})(?![0-9.]*\s*[-\u2013]\s*[0-9])"  # a range is no score
-    rf"(?:\s*(?:/|out of)\s*({_NUMBER}))?",
-    re.IGNORECASE,
+    r"\bscore[ \t*_`\"']*:[ \t*_`\"'(\[]*([-+]?[0-9]+(?:\.[0-9]+)?)"
+    rf"(?:\s*(?:/|out of)\s*([0-9]+))?(?:\s*points?)?{_MARKS}(?:$|(?=\n))",
+    re.IGNORECASE | re.MULTILINE,
 )
-_BETTER = re.compile(r"better\W{0,4}:\W{0,8}?\b(a|b|tie)\b", re.IGNORECASE)
+_ANY_POINTS = re.compile(r"\bscore\W{0,4}:", re.IGNORECASE)
+_BETTER = re.compile(
+    rf"\b[Bb]etter[ \t*_`\"']*:[ \t*_`\"'(\[]*(A|B|[Tt]ie|[Nn]either){_MARKS}(?:$|(?=\n))",
+    re.MULTILINE,
+)
+_ANY_BETTER = re.compile(r"\bbetter\W{0,4}:", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
     r"\{(instruction|response|output_1|output_2)\}|<(INSTRUCTION|RESPONSE)_HERE>"
 )
 
 
 def read_points(text: str, highest: float = 5.0) -> Outcome:
-    """Read the last `Score: <points>`, from 0 to `highest` (Yuan et al. 2024, Fig. 2)."""
+    """Read the last `Score: <points>`, from 0 to `highest` (Yuan et al. 2024, Fig. 2).
+
+    The points must end their line, but for markup, `/5`, `out of 5` or `points`: "Score: 4 + 1 = 5",
+    "Score: 3 or 4" and "Score: 4,5" are not readings of 4, 3 and 4 but failures.
+    """
     found = list(_POINTS.finditer(text))
     if not found:
-        return Failure(reason="no_score", detail=text[-160:])
+        reason = "unclear_score" if _ANY_POINTS.search(text) else "no_score"
+        return Failure(reason=reason, detail=text[-160:])
+    if _ANY_POINTS.search(text, found[-1].end()):
+        return Failure(reason="unclear_score", detail=text[-160:])
     value, scale = float(found[-1][1]), found[-1][2]
     if scale is not None and float(scale) != highest:
         return Failure(reason="wrong_scale", detail=found[-1][0])
@@ -51,11 +63,15 @@ def read_points(text: str, highest: float = 5.0) -> Outcome:
 
 
 def read_better(text: str) -> Outcome:
-    """Read the last `Better: A | B | tie`: 1 where the first output is better, 0, or 0.5."""
-    found = _BETTER.findall(text)
-    if not found:
-        return Failure(reason="no_verdict", detail=text[-160:])
-    return Score(value={"a": 1.0, "b": 0.0, "tie": 0.5}[found[-1].lower()])
+    """Read the last `Better: A | B | tie`: 1 where the first output is better, 0, or 0.5.
+
+    The verdict must end its line: "Better: a more careful answer is B" is a failure.
+    """
+    found = list(_BETTER.finditer(text))
+    if not found or _ANY_BETTER.search(text, found[-1].end()):
+        reason = "unclear_verdict" if _ANY_BETTER.search(text) else "no_verdict"
+        return Failure(reason=reason, detail=text[-160:])
+    return Score(value={"a": 1.0, "b": 0.0}.get(found[-1][1].lower(), 0.5))
 
 
 @dataclass(frozen=True)

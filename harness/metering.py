@@ -6,9 +6,10 @@ to do it and none can forget it.
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Protocol
+from contextlib import ExitStack, contextmanager, suppress
+from typing import ClassVar, Protocol
 
+from harness.errors import HarnessError, StoreError
 from harness.protocols import (
     Completion,
     Continuation,
@@ -20,6 +21,10 @@ from harness.protocols import (
 )
 from harness.records import Cost, ModelRef
 from harness.rows import RowLog
+
+
+OTHER = "loading and other"
+"""The part of a stage that no plug-in gave a name: imports, models being loaded and hashed."""
 
 
 class Display(Protocol):
@@ -58,6 +63,15 @@ class Silent:
         """Say nothing."""
 
 
+def costs(log: RowLog) -> dict[str, Cost]:
+    """Add up a stage's attempts, by part."""
+    total: dict[str, Cost] = {}
+    for key, row in log.items():
+        name = key.rpartition("#")[0]
+        total[name] = total.get(name, Cost()) + Cost.model_validate(row)
+    return total
+
+
 class Meter:
     """The parts of a stage, what each cost, and how far the present one is."""
 
@@ -66,39 +80,39 @@ class Meter:
         self._log: RowLog | None = None
         self._cost = Cost()
         self._asked = 0
+        self._in_parts = 0.0
 
     @contextmanager
     def stage(self, costs: RowLog) -> Iterator[None]:
-        """Account for a stage in its own log."""
+        """Account for a stage in its own log: its parts, and what is left of the clock's time."""
         with costs:
-            self._log = costs
+            self._log, self._in_parts, begun = costs, 0.0, time.perf_counter()
             try:
                 yield
             finally:
+                rest = time.perf_counter() - begun - self._in_parts
+                self._keep(OTHER, Cost(seconds=rest))
                 self._log = None
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Account for a part; its cost is kept even where it is interrupted by an error."""
-        assert self._log is not None, "parts belong to a stage"
         self._display.part(name)
         self._cost, self._asked, begun = Cost(), 0, time.perf_counter()
         try:
             yield
         finally:
             cost = self._cost.model_copy(update={"seconds": time.perf_counter() - begun})
-            attempt = sum(1 for key in self._log if key.rpartition("#")[0] == name)
-            self._log.append(f"{name}#{attempt}", cost.model_dump())
+            self._in_parts += cost.seconds
+            self._keep(name, cost)
             self._display.part_done(cost)
 
-    def costs(self) -> dict[str, Cost]:
-        """Add up the stage's attempts, by part."""
-        assert self._log is not None, "costs belong to a stage"
-        total: dict[str, Cost] = {}
-        for key, row in self._log.items():
-            name = key.rpartition("#")[0]
-            total[name] = total.get(name, Cost()) + Cost.model_validate(row)
-        return total
+    def _keep(self, name: str, cost: Cost) -> None:
+        assert self._log is not None, "parts belong to a stage"
+        attempt = sum(1 for key in self._log if key.rpartition("#")[0] == name)
+        # On a full disk the next row says so; a lost cost must not hide why the part stopped.
+        with suppress(StoreError):
+            self._log.append(f"{name}#{attempt}", cost.model_dump())
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Show how far a part is that asks no model, e.g. training steps."""
@@ -154,24 +168,38 @@ class KeptEngine:
     M_t is measured, then writes and judges the next round's candidates: one load serves both.
     """
 
+    light: ClassVar[bool] = False
+
     def __init__(self, engine: Engine, meter: Meter) -> None:
         self._engine = engine
         self._meter = meter
-        self._open: tuple[str, str | None] | None = None
-        self._model: LoadedModel | None = None
+        self._kept: tuple[ModelRef, LoadedModel] | None = None
+        self._users = 0
         self._stack = ExitStack()
 
     @contextmanager
     def open(self, model: ModelRef) -> Iterator[LoadedModel]:
-        """Open a model, or hand out the one that is open."""
-        wanted = (model.location, model.revision)
-        if self._model is None or self._open != wanted:
+        """Open a model, or hand out the one that is open.
+
+        Raises:
+            HarnessError: another model is in use, which two at once would push out of memory.
+        """
+        if self._kept is None or self._kept[0] != model:
+            if self._kept is not None and self._users:
+                raise HarnessError(
+                    f"{model.name} was asked for while {self._kept[0].name} is in use; a plug-in "
+                    "must leave one model's `with` block before it opens another"
+                )
             self.release()
             loaded = self._stack.enter_context(self._engine.open(model))
-            self._model, self._open = MeteredModel(loaded, self._meter), wanted
-        yield self._model
+            self._kept = model, MeteredModel(loaded, self._meter)
+        self._users += 1
+        try:
+            yield self._kept[1]
+        finally:
+            self._users -= 1
 
     def release(self) -> None:
         """Give the open model's memory back."""
-        self._model, self._open = None, None
+        self._kept = None
         self._stack.close()

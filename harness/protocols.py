@@ -141,6 +141,9 @@ class LoadedModel(Protocol):
 class Engine(Protocol):
     """Loads models. It knows nothing of tasks."""
 
+    light: ClassVar[bool]
+    """Whether its models take no memory worth speaking of, so that another may stay open beside."""
+
     def open(self, model: ModelRef) -> AbstractContextManager[LoadedModel]:
         """Load a model, and give its memory back on leaving the context.
 

@@ -28,6 +28,7 @@ class RowLog(Mapping[str, Any]):
             # Unbuffered, so that a row that was appended is the kernel's and survives a kill.
             self._file = path.open("ab", buffering=0)
             self._file.truncate(whole)
+            self._whole = whole
         except OSError as error:
             raise unwritable(path, error) from error
 
@@ -56,7 +57,9 @@ class RowLog(Mapping[str, Any]):
             while written < len(line):  # a nearly full disk takes part of a line, then refuses
                 written += self._file.write(line[written:])
         except OSError as error:
+            self._file.truncate(self._whole)  # so that a later row does not end up behind a torn one
             raise unwritable(self.path, error) from error
+        self._whole += len(line)
         self._rows[key] = row
 
     def __getitem__(self, key: str) -> Any:

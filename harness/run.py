@@ -16,9 +16,10 @@ from typing import Any
 
 from harness import plugins
 from harness.config import RunConfig
-from harness.errors import ConfigError
+from harness.errors import ConfigError, PluginError
 from harness.machine import environment
-from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent
+from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent, costs
+from harness.pinned import contents
 from harness.plugins import Built
 from harness.protocols import Engine, Evaluation, LoadedModel, Report, Trainer, Workspace
 from harness.records import EvalResult, ModelRef, RunRecord, Stage, StageResult
@@ -94,6 +95,7 @@ class Bench:
             request["trainer"] = self.trainer.options
         if self.judge:
             request["judge"]["engine"] = self.judge.options
+        request["contents"] = contents(request)
         return request
 
 
@@ -120,9 +122,11 @@ class Progress:
         if result is None:
             plan = stages(self.bench.config.iterations)
             self.display.stage(str(stage), plan.index(stage) + 1, len(plan))
+            do = self._evaluate if stage.kind == "evaluate" else self._train
             with self.meter.stage(self.store.costs_log(stage)):
-                do = self._evaluate if stage.kind == "evaluate" else self._train
-                result = do(stage).model_copy(update={"costs": self.meter.costs()})
+                result = do(stage)
+            with self.store.costs_log(stage) as log:
+                result = result.model_copy(update={"costs": costs(log)})
             self.store.finish_stage(result)
         models = (*result.comparators, result.model)
         if stage.kind == "train":
@@ -136,13 +140,18 @@ class Progress:
     def _evaluate(self, stage: Stage) -> StageResult:
         """Measure the models that the stage before left behind, baselines first."""
         known = [self._answer(stage, model) for model in self.fresh]
-        with self._judge() as judge:
+        owed = [
+            built
+            for model, built in product(known, self.bench.evaluations)
+            if self.store.evaluation_result(stage, model.name, built.name) is None
+        ]
+        with self._judge(owed) as judge:
             for model, built in product(known, self.bench.evaluations):
                 self._mark(stage, model, built, judge)
         return StageResult(stage=stage, model=known[-1], comparators=tuple(known[:-1]))
 
     def _answer(self, stage: Stage, model: ModelRef) -> ModelRef:
-        """Do all that needs the model; return its reference with its fingerprint."""
+        """Do all that needs the model; return its reference, now exact."""
         with self.engine.open(model) as loaded:
             for built in self.bench.evaluations:
                 if self.store.evaluation_result(stage, model.name, built.name):
@@ -152,7 +161,7 @@ class Progress:
                     self.meter.part(f"{model.name}/{built.name}"),
                 ):
                     built.plugin.answer(loaded, log)
-            return model.model_copy(update={"fingerprint": loaded.ref.fingerprint})
+            return loaded.ref
 
     def _mark(
         self, stage: Stage, model: ModelRef, built: Built[Evaluation], judge: LoadedModel | None
@@ -164,6 +173,11 @@ class Progress:
                 self.meter.part(f"{model.name}/{built.name}/mark"),
             ):
                 result = built.plugin.mark(model, log, judge, self.found[built.name])
+            if (result.evaluation, result.model) != (built.name, model.name):
+                raise PluginError(
+                    f"{built.name} of {model.name} returned a result for {result.evaluation} of "
+                    f"{result.model}; its EvalResult must carry the names it was asked with"
+                )
             self.store.finish_evaluation(stage, result)
         self._remember(stage, model, built.name)
 
@@ -174,14 +188,15 @@ class Progress:
             self.found[evaluation].append(result)
 
     @contextmanager
-    def _judge(self) -> Iterator[LoadedModel | None]:
-        """Open the judge, once for all that is to be marked."""
-        config = self.bench.config.judge
-        judged = any(built.plugin.needs_judge for built in self.bench.evaluations)
-        if config is None or self.bench.judge is None or not judged:
+    def _judge(self, owed: Sequence[Built[Evaluation]]) -> Iterator[LoadedModel | None]:
+        """Open the judge, once for all that is owed; without weights of its own, beside the model."""
+        config, engine = self.bench.config.judge, self.bench.judge
+        if config is None or engine is None or not any(b.plugin.needs_judge for b in owed):
             yield None
             return
-        with self.bench.judge.plugin.open(config.model) as judge:
+        if not engine.plugin.light:
+            self.engine.release()
+        with engine.plugin.open(config.model) as judge:
             yield MeteredModel(judge, self.meter)
 
     def _train(self, stage: Stage) -> StageResult:

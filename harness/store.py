@@ -15,7 +15,7 @@ A `.json` file is written aside and renamed, so that it is there whole or not at
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from harness.errors import StoreError
-from harness.records import EvalResult, Record, RunRecord, Stage, StageResult
+from harness.records import EvalResult, ModelRef, Record, RunRecord, Stage, StageResult
 from harness.rows import RowLog, unwritable
 
 R = TypeVar("R", bound=Record)
+_RUN = "run:"
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,12 @@ class Store:
                     f"{self.folder} is in use by process {lock.read().strip() or 'unknown'}; "
                     "wait for it, or name another directory with --out"
                 ) from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            try:
+                lock.truncate(0)
+                lock.write(str(os.getpid()))
+                lock.flush()
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
             self._pin(request)
             if not (self.folder / "environment.json").exists():
                 write_json(self.folder / "environment.json", environment)
@@ -72,9 +76,10 @@ class Store:
             begun = _read_json(path)
             changed = sorted(_differences(begun, request))
             grown = request["iterations"] >= begun["iterations"]
-            if set(changed) - {"iterations"} or not grown:
+            if set(changed) - {("iterations",)} or not grown:
                 shown = "; ".join(
-                    f"{name}: {_at(begun, name)} -> {_at(request, name)}" for name in changed
+                    f"{'.'.join(place)}: {_at(begun, place)} -> {_at(request, place)}"
+                    for place in changed
                 )
                 raise StoreError(
                     f"{self.folder} was begun with another request ({shown}); only iterations "
@@ -88,14 +93,26 @@ class Store:
 
     def stage_result(self, stage: Stage) -> StageResult | None:
         """What a finished stage left behind, or None where it has not finished."""
-        return _read_record(StageResult, self.stage_folder(stage) / "stage.json")
+        result = _read_record(StageResult, self.stage_folder(stage) / "stage.json")
+        return _relocated(result, self._outside) if result else None
 
     def finish_stage(self, result: StageResult) -> None:
         """Mark a stage as done: the last thing written in it."""
-        write_json(
-            self.stage_folder(result.stage) / "stage.json",
-            result.model_dump(mode="json", exclude={"evaluations"}),
-        )
+        content = _relocated(result, self._inside).model_dump(mode="json", exclude={"evaluations"})
+        write_json(self.stage_folder(result.stage) / "stage.json", content)
+
+    def _inside(self, location: str) -> str:
+        """Write a place in this folder without saying where the folder is: runs can be moved."""
+        place = Path(location).absolute()
+        if place.is_relative_to(self.folder.absolute()):
+            return f"{_RUN}{place.relative_to(self.folder.absolute())}"
+        return location
+
+    def _outside(self, location: str) -> str:
+        """The inverse of `_inside`."""
+        if location.startswith(_RUN):
+            return str(self.folder / location.removeprefix(_RUN))
+        return location
 
     def evaluation_log(self, stage: Stage, model: str, evaluation: str) -> RowLog:
         """The rows of one evaluation of one model."""
@@ -124,8 +141,9 @@ class Store:
         if not request.exists():
             raise StoreError(f"{self.folder} holds no run (no request.json); give a run's folder")
         results = [
-            self._with_evaluations(StageResult.model_validate(_read_json(path)))
+            self._with_evaluations(_relocated(result, self._outside))
             for path in (self.folder / "stages").glob("*/stage.json")
+            if (result := _read_record(StageResult, path))
         ]
         order = {"train": 0, "evaluate": 1}
         results.sort(key=lambda result: (result.stage.iteration, order[result.stage.kind]))
@@ -162,6 +180,20 @@ def write_json(path: Path, value: Any) -> None:
         raise unwritable(path, error) from error
 
 
+def _relocated(result: StageResult, move: Callable[[str], str]) -> StageResult:
+    """Change where the models of a stage are said to be."""
+
+    def moved(model: ModelRef) -> ModelRef:
+        return model.model_copy(update={"location": move(model.location)})
+
+    return result.model_copy(
+        update={
+            "model": moved(result.model),
+            "comparators": tuple(map(moved, result.comparators)),
+        }
+    )
+
+
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -181,25 +213,24 @@ def _read_record(kind: type[R], path: Path) -> R | None:
         ) from error
 
 
-def _differences(left: Any, right: Any, at: str = "") -> Iterator[str]:
-    """Name the places where two JSON values differ, as dotted paths."""
+def _differences(left: Any, right: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Name the places where two JSON values differ, each by the keys that lead to it."""
     if isinstance(left, dict) and isinstance(right, dict):
         for key in left.keys() | right.keys():
-            inside = f"{at}.{key}" if at else key
-            if key not in left or key not in right:
-                yield inside
+            if key in left and key in right:
+                yield from _differences(left[key], right[key], (*at, key))
             else:
-                yield from _differences(left[key], right[key], inside)
+                yield (*at, key)
     elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         for index, (one, other) in enumerate(zip(left, right, strict=True)):
-            yield from _differences(one, other, f"{at}.{index}")
+            yield from _differences(one, other, (*at, str(index)))
     elif left != right:
         yield at
 
 
-def _at(value: Any, path: str) -> str:
-    """Show what stands at a dotted path."""
-    for part in path.split("."):
-        inside = value.get(part, "nothing") if isinstance(value, dict) else value[int(part)]
-        value = inside
-    return json.dumps(value)
+def _at(value: Any, place: tuple[str, ...]) -> str:
+    """Show what stands at a place, shortened."""
+    for key in place:
+        value = value.get(key, "nothing") if isinstance(value, dict) else value[int(key)]
+    shown = json.dumps(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -3,6 +3,7 @@
 interval [+0.28, +0.45], 250 items   better
 interval [-0.05, +0.09], 250 items   no clear change, which does not say that there is none
 interval [+1.00, +1.00], 3 items     too few: the interval of a handful of items means nothing
+no interval, 300 items               too few of them differ (`harness.statistics.intervals`)
 """
 
 from typing import Literal

@@ -22,7 +22,7 @@ _WORDS: dict[Evidence, str] = {
     "worse": "{later} worse than {earlier}",
     "no clear change": "{later} no clear change from {earlier}",
     "too few items": "{later} and {earlier} not told apart on so few items",
-    "no interval": "{later} and {earlier} not told apart without an interval",
+    "no interval": "{later} and {earlier} not told apart, too few items differ",
 }
 
 

@@ -23,6 +23,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
@@ -48,6 +49,8 @@ Reply = Callable[[ModelRef, Request, int], str]
 
 class Scripted:
     """Answers from a script."""
+
+    light: ClassVar[bool] = True
 
     class Config(Record):
         """The script. Patterns are regular expressions, searched for in the prompt."""

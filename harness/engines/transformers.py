@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar, TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 class Transformers:
     """Opens models with the `transformers` library."""
+
+    light: ClassVar[bool] = False
 
     class Config(Record):
         """How to load models, and how much to do at once."""

@@ -12,9 +12,11 @@ verdict that is then parsed like a model's:
 A question outside the micro-world is a failure of that row, not a guess.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from harness.errors import DataError
 from harness.judge import pairwise, pointwise
@@ -36,11 +38,14 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 _REVIEW = _pattern(pointwise("microworld").text)
+_SECOND = " Answer B: "
 _COMPARE = _pattern(pairwise("microworld_compare").text)
 
 
 class ExaminerEngine:
     """Opens the exact examiner."""
+
+    light: ClassVar[bool] = True
 
     class Config(Record):
         """Nothing to configure."""
@@ -81,7 +86,7 @@ class ExaminerModel:
         """Refuse: an exact examiner is not a distribution."""
         for request in requests:
             failure = Failure(reason="no_likelihood", detail="the examiner gives no likelihoods")
-            yield LogLikelihood(request.id, 0.0, 0, False, failure)
+            yield LogLikelihood(request.id, math.nan, 0, False, failure)
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Count words, the only unit there is here."""
@@ -96,6 +101,9 @@ def _text(prompt: Prompt) -> str:
 
 def _write(text: str) -> str | Failure:
     """Write the verdict that a judge prompt asks for."""
+    if text.count(_SECOND) > 1 and _COMPARE.fullmatch(text):
+        # An answer that holds the separator could rewrite the one it is compared with.
+        return Failure(reason="ambiguous_prompt", detail=text[:160])
     if match := _COMPARE.fullmatch(text):
         outputs = [match["output_1"], match["output_2"]]
     elif match := _REVIEW.fullmatch(text):

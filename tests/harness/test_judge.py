@@ -20,8 +20,8 @@ from harness.records import Failure, Score
         ("Score: 6", "out_of_range"),
         ("Score: -1", "out_of_range"),
         ("Score: 8/10", "wrong_scale"),
-        ("Score: 3-4", "no_score"),
-        ("Score: <total points>", "no_score"),
+        ("Score: 3-4", "unclear_score"),
+        ("Score: <total points>", "unclear_score"),
         ("Four points.", "no_score"),
         ("", "no_score"),
     ],
@@ -37,7 +37,7 @@ def test_any_text_is_read_without_a_guess(text):
     assert isinstance(outcome, Failure) or 0 <= outcome.value <= 5
 
 
-@given(st.integers(0, 5), st.text(alphabet=st.characters(blacklist_categories=["Nd"])))
+@given(st.integers(0, 5), st.text())
 def test_a_last_line_with_points_is_always_read(points, rationale):
     assert read_points(f"{rationale}\nScore: {points}") == Score(value=points)
 
@@ -75,3 +75,29 @@ def test_a_rubric_of_the_users_own(tmp_path):
 
 def test_the_fingerprint_names_the_text():
     assert pointwise("five_points").fingerprint != pointwise("microworld").fingerprint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Score: 4 + 1 = 5",
+        "Score: 1 + 1 + 1 = 3",
+        "Score:\n\n1. Relevance: yes",
+        "Score: 4 points out of 10",
+        "Score: 5-point scale, I give three",
+        "Score: 3 to 4",
+        "Score: 3 or 4",
+        "Score: 4,5",
+        "Score: 4\nRelevance score: high",
+    ],
+)
+def test_a_number_that_is_not_the_whole_verdict_is_a_failure(text):
+    assert read_points(text).reason == "unclear_score"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Better: a tie, I think", "Better: a more careful answer is B", "Better: A or B, hard to say"],
+)
+def test_prose_is_no_comparison(text):
+    assert read_better(text).reason == "unclear_verdict"

@@ -27,14 +27,14 @@ def test_only_an_interval_without_0_over_enough_items_is_a_change(low, high, n, 
 
 def test_a_handful_of_items_decides_nothing(small_run):
     sentence = said(small_run)["Instruction following"]
-    assert sentence.startswith("M1 and M0 not told apart on so few items (+1.00 [")
+    assert sentence.startswith("M1 and M0 not told apart on so few items (+1.00)")
 
 
 def test_each_axis_is_one_sentence_about_a_whole_run(whole_run):
     sentences = said(whole_run)
     assert "M2 better than M1 (+1.00 [" in sentences["Instruction following"]
     assert "Examiner score (of 5): M0 2.18, SFT 3.18" in sentences["Instruction following"]
-    assert sentences["Judging"].startswith("M3 no clear change from M1 (")
+    assert sentences["Judging"].startswith("M3 and M1 not told apart, too few items differ (")
     assert "M0 0.52, SFT 0.54, M1 0.89" in sentences["Judging"]
     assert sentences["Model against model"] == (
         "M1 better than M0 (+0.45 [+0.38, +0.52]), M2 better than M1 (+0.37 [+0.30, +0.44]), "
