@@ -14,6 +14,7 @@ model is trained on start with exactly the tokens it is later prompted with.
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,10 +68,17 @@ def fingerprint(location: str, revision: str | None = None) -> str | None:
     if not folder.is_dir():
         cached = try_to_load_from_cache(location, "config.json", revision=revision)
         return Path(cached).parent.name if isinstance(cached, str) else None
-    digest = hashlib.sha256()
     configs = [folder / name for name in _CONFIGS if (folder / name).is_file()]
-    for file in configs + _weights(folder):
-        digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
+    states = ((file, file.stat()) for file in configs + _weights(folder))
+    return _hash(tuple((file, state.st_size, state.st_mtime_ns) for file, state in states))
+
+
+@lru_cache(maxsize=64)
+def _hash(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Hash files once while their sizes and times stay: large weights are opened many times."""
+    digest = hashlib.sha256()
+    for file, size, _ in files:
+        digest.update(f"{file.name}:{size}\n".encode())
         with file.open("rb") as data:
             while block := data.read(1 << 22):
                 digest.update(block)

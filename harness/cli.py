@@ -51,7 +51,9 @@ def run(
     iterations: Annotated[
         int | None, typer.Option(help="How often to train; 0 only measures.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the training; evaluations have their own.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the training; evaluations have their own.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder [default: runs/REQUEST].")
     ] = None,
@@ -60,12 +62,8 @@ def run(
     machine.use_threads(machine.choose_threads())
     config = read_config(request, {"iterations": iterations, "seed": seed})
     store = Store(out or DEFAULT_OUT / Path(request).stem)
-    try:
-        with Display() as display:
-            record = run_stages(config, store, display)
-    except KeyboardInterrupt as error:
-        typer.echo("harness: interrupted; the same command continues", err=True)
-        raise typer.Exit(130) from error
+    with Display() as display:
+        record = run_stages(config, store, display)
     _report(config, record, store)
 
 
@@ -119,8 +117,7 @@ def doctor() -> None:
     table.add_row("python", sys.version.split()[0], "everything (3.11 or newer)")
     for package, use in machine.PACKAGES.items():
         table.add_row(package, machine.installed(package) or "missing", use)
-    cards = machine.gpus()
-    table.add_row("device", ", ".join(cards) or "CPU", f"{len(cards)} GPUs shown by the driver")
+    table.add_row("device", *machine.device())
     table.add_row("threads", str(threads.count), threads.why)
     table.add_row("disk", f"{machine.free_space(Path.cwd()):.0f} GB free", "weights of every model")
     _print(table)
@@ -169,6 +166,10 @@ def options(
 def main() -> None:
     """Run the command line: an expected error is one line, not a traceback."""
     try:
-        app()
+        # Not standalone: typer would turn Ctrl-C into a bare "Aborted".
+        sys.exit(app(standalone_mode=False))
     except HarnessError as error:
         sys.exit(f"harness: {error}")
+    except typer.Abort:
+        sys.stderr.write("harness: interrupted; the same command continues\n")
+        sys.exit(130)

@@ -88,6 +88,16 @@ def free_space(folder: Path) -> float:
     return shutil.disk_usage(folder).free / 1e9
 
 
+def device() -> tuple[str, str]:
+    """The device that `auto` means here, and why."""
+    cards, build = gpus(), installed("torch") or ""
+    if not cards:
+        return "CPU", "the driver shows no GPU"
+    if build.endswith("+cpu"):
+        return "CPU", f"torch {build} has no CUDA; {len(cards)} GPUs stay unused"
+    return ", ".join(cards), f"{len(cards)} GPUs shown by the driver"
+
+
 def environment() -> dict[str, JsonValue]:
     """What a run's numbers may depend on."""
     cards: list[JsonValue] = [*gpus()]

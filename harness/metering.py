@@ -22,7 +22,6 @@ from harness.protocols import (
 from harness.records import Cost, ModelRef
 from harness.rows import RowLog
 
-
 OTHER = "loading and other"
 """The part of a stage that no plug-in gave a name: imports, models being loaded and hashed."""
 

@@ -57,7 +57,9 @@ class RowLog(Mapping[str, Any]):
             while written < len(line):  # a nearly full disk takes part of a line, then refuses
                 written += self._file.write(line[written:])
         except OSError as error:
-            self._file.truncate(self._whole)  # so that a later row does not end up behind a torn one
+            self._file.truncate(
+                self._whole
+            )  # so that a later row does not end up behind a torn one
             raise unwritable(self.path, error) from error
         self._whole += len(line)
         self._rows[key] = row

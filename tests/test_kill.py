@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from harness import rows
-
 from harness.run import run
 from harness.store import Store
 

@@ -1,10 +1,14 @@
 import multiprocessing
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from harness.config import RunConfig
-from harness.errors import ConfigError, StoreError
+from harness.engines.scripted import Scripted
+from harness.errors import ConfigError, HarnessError, StoreError
+from harness.metering import KeptEngine, Meter, Silent
+from harness.records import ModelRef
 from harness.run import run, stages
 from harness.store import Store
 
@@ -111,3 +115,73 @@ def test_a_second_process_is_refused(tmp_path):
         holder.join()
     with Store(tmp_path / "run").begin({"iterations": 0}, {}):
         pass  # a killed process holds nothing
+
+
+def test_a_file_that_changed_under_its_name_is_refused(store, tmp_path):
+    rubric = tmp_path / "rubric.txt"
+    rubric.write_text("{instruction} {response}")
+    asked = request(iterations=0, evaluations=[{"name": "judge_agreement", "rubric": str(rubric)}])
+    run(asked, store)
+    rubric.write_text("Now quite different: {instruction} {response}")
+    with pytest.raises(StoreError, match=r"contents.*rubric\.txt"):
+        run(asked, store)
+
+
+def test_a_run_can_be_moved(tmp_path):
+    store = Store(tmp_path / "here")
+    run(request(iterations=1), store)
+    inside = store.stage_folder(stages(1)[1]) / "weights"
+    made = store.stage_result(stages(1)[1])
+    store.finish_stage(
+        made.model_copy(update={"model": made.model.model_copy(update={"location": str(inside)})})
+    )
+    assert store.stage_result(stages(1)[1]).model.location == str(inside)
+    store.folder.rename(tmp_path / "there")
+    moved = Store(tmp_path / "there")
+    assert moved.stage_result(stages(1)[1]).model.location == str(
+        moved.stage_folder(stages(1)[1]) / "weights"
+    )
+
+
+def test_the_judge_is_opened_alone_unless_it_is_light(store, monkeypatch):
+    opened, most = [], []
+    plain = Scripted.open
+
+    @contextmanager
+    def counted(engine, model):
+        with plain(engine, model) as loaded:
+            opened.append(model.name)
+            most.append(len(opened))
+            yield loaded
+        opened.remove(model.name)
+
+    monkeypatch.setattr(Scripted, "open", counted)
+    judged = request(
+        iterations=0,
+        evaluations=[{"name": "examiner", "limit": 2, "rubric": "five_points"}],
+        judge={
+            "engine": {"name": "scripted", "default": "Score: 3"},
+            "model": {"name": "judge", "location": "script"},
+        },
+    )
+    run(judged, store)
+    assert max(most) == 2  # both are light: the model stays open beside the judge
+    monkeypatch.setattr(Scripted, "light", False)
+    most.clear()
+    run(judged, Store(store.folder.with_name("another")))
+    assert max(most) == 1
+
+
+def test_two_models_at_once_are_refused():
+    engine = KeptEngine(Scripted(Scripted.Config()), Meter(Silent()))
+    one, other = ModelRef(name="M0", location="a"), ModelRef(name="M1", location="a")
+    with engine.open(one) as loaded:
+        with engine.open(one) as again:
+            assert again is loaded
+        with (
+            pytest.raises(HarnessError, match="M1 was asked for while M0 is in use"),
+            engine.open(other),
+        ):
+            pass
+    with engine.open(other) as loaded:
+        assert loaded.ref.name == "M1"

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from harness import datasets
 from harness.errors import DataError
-from harness.examples import Demonstration, RankedGroup, Row
+from harness.examples import Demonstration, Loaded, RankedGroup, Row
 from harness.judge import Judge, read_points
 from harness.overlap import split_seeds
 from harness.protocols import RowLog
@@ -73,37 +73,43 @@ def load(settings: Seeds, seed: int) -> Human:
         DataError: a source cannot be read or has no ranks, or nothing is left of it.
     """
     ift = datasets.demonstrations(settings.ift, _made(settings.ift, settings.ift_rows), seed)
-    demonstrations, groups = ift.rows, tuple[RankedGroup, ...]()
-    read, dropped = 0, Counter[str]()
+    eft = Loaded[RankedGroup]((), read=0)
     if settings.eft is not None:
         eft = datasets.ranked_groups(settings.eft, _made(settings.eft, settings.eft_groups), seed)
-        groups, read, dropped = eft.rows, eft.read, Counter(eft.dropped)
-    overlap: dict[str, JsonValue] = {}
+    demonstrations, groups, overlap = ift.rows, eft.rows, Counter[str]()
     if settings.disjoint:
         held_out = datasets.texts(settings.held_out) if settings.held_out else []
         apart = split_seeds(demonstrations, groups, held_out, seed=seed)
-        overlap = dict(apart.dropped)
         demonstrations, groups = apart.demonstrations, apart.groups
-    lost = Counter(ift.dropped)
-    lost["overlap"] = len(ift.rows) - len(demonstrations)
-    dropped["overlap"] = read - dropped.total() - _answers(groups)
+        overlap.update(apart.dropped)
     shown = _draw(demonstrations, settings.ift_rows, seed)
     ranked = _draw(groups, settings.eft_groups, seed)
-    lost["not_drawn"] = len(demonstrations) - len(shown)
-    dropped["not_drawn"] = _answers(groups) - _answers(ranked)
     _check_left(shown, ranked, settings, overlap)
     metrics: dict[str, JsonValue] = {
-        "ift": {"read": ift.read, "dropped": dict(+lost), "rows": len(shown)},
-        "overlap": overlap,
+        "ift": {
+            "read": ift.read,
+            "dropped": _dropped(ift.dropped, len(ift.rows), len(demonstrations), len(shown)),
+            "rows": len(shown),
+        },
+        "overlap": dict(overlap),
     }
     if settings.eft is not None:
+        answers = [_answers(rows) for rows in (eft.rows, groups, ranked)]
         metrics["eft"] = {
-            "read": read,
-            "dropped": dict(+dropped),
-            "answers": _answers(ranked),
+            "read": eft.read,
+            "dropped": _dropped(eft.dropped, *answers),
+            "answers": answers[-1],
             "groups": len(ranked),
         }
     return Human(shown, ranked, metrics)
+
+
+def _dropped(loading: Mapping[str, int], loaded: int, apart: int, drawn: int) -> JsonValue:
+    """Say what was left out while loading, for overlap, and because enough were drawn."""
+    counts = Counter(loading)
+    counts["overlap"] += loaded - apart
+    counts["not_drawn"] += apart - drawn
+    return dict(+counts)
 
 
 def _made(source: str | Sequence[str], wanted: int | None) -> int | None:
@@ -126,7 +132,7 @@ def _check_left(
     shown: Sequence[Demonstration],
     ranked: Sequence[RankedGroup],
     settings: Seeds,
-    overlap: Mapping[str, JsonValue],
+    overlap: Mapping[str, int],
 ) -> None:
     for option, source, rows in (("ift", settings.ift, shown), ("eft", settings.eft, ranked)):
         if source is not None and not rows:

@@ -1,4 +1,4 @@
-"""Which prompts are kept: Self-Instruct's filters, with the rouge_score library as the reference."""
+"""Which prompts are kept: Self-Instruct's filters, measured against the rouge_score library."""
 
 import pytest
 from hypothesis import example, given

@@ -106,6 +106,13 @@ def test_the_microworld_makes_as_many_rows_as_are_wanted() -> None:
     assert load(settings, seed=1).ift != human.ift
 
 
+def test_of_several_made_sources_as_many_are_drawn_as_are_wanted() -> None:
+    made = ("microworld:ift", "microworld:eft")
+    human = load(Seeds(ift=made, ift_rows=30, eft="microworld:eft", eft_groups=9), seed=0)
+    check_identity(human)
+    assert human.metrics["ift"]["dropped"]["not_drawn"] == 30
+
+
 def test_without_eft_there_are_no_groups() -> None:
     human = load(Seeds(ift="microworld:ift", ift_rows=5), seed=0)
     assert human.eft == ()

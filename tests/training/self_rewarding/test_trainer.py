@@ -46,9 +46,14 @@ class Stage:
     """A stage of a run without evaluations: what was made, and which models were opened."""
 
     def __init__(
-        self, settings: SelfRewardingSettings, model: ModelRef, folder: Path, number: int
+        self,
+        settings: SelfRewardingSettings,
+        model: ModelRef,
+        folder: Path,
+        number: int,
+        **engine: object,
     ) -> None:
-        self.engine = Recorded(Transformers(Transformers.Config()))
+        self.engine = Recorded(Transformers(Transformers.Config(**engine)))
         self.folder = folder / f"{number:02d}"
         earlier = [folder / f"{i:02d}" for i in range(1, number)]
         place = workspace(self.folder, self.engine, M0, earlier=earlier)
@@ -150,19 +155,19 @@ def test_dpo_starts_from_m_t_on_the_very_tokens_that_it_sampled(by_chance: Stage
 
 
 def test_a_checkpoint_is_selected(tmp_path: Path) -> None:
-    """M0's verdicts cannot be read, so no checkpoint beats it."""
+    """Its verdicts cannot be read, so no checkpoint beats M1, which is M0 by another name."""
     settings = config(
         judge="random",
         dpo={"checkpoint_every": 1},
         selection={"prompts": "microworld:prompts", "rows": 4},
     )
-    stage = Stage(settings, M0, tmp_path, 2)
+    stage = Stage(settings, M0.model_copy(update={"name": "M1"}), tmp_path, 2)
     model = stage.made.model
     assert stage.metrics["training"]["kept"] == Path(model.location).name == "step-00001"
     assert stage.metrics["training"]["compared"][0]["failed"] == 4
-    assert "does not beat M0" in stage.metrics["warnings"][0]
+    assert "does not beat M1" in stage.metrics["warnings"][0]
     assert model.fingerprint == fingerprint(model.location)
-    assert (model.name, model.parent) == ("M2", "M0")
+    assert (model.name, model.parent) == ("M2", "M1")
 
 
 def test_adapters_can_be_trained_in_every_round(tmp_path: Path) -> None:
@@ -197,6 +202,14 @@ def test_a_verdict_that_cannot_fit_is_found_before_anything_is_trained(
 ) -> None:
     with pytest.raises(DataError, match=r"context too short for the judge prompt.*up to 500"):
         Stage(config(**more), M0, tmp_path, 1)
+    assert not (tmp_path / "01").exists()
+
+
+def test_another_chat_template_is_found_before_anything_is_trained(tmp_path: Path) -> None:
+    file = tmp_path / "own.jinja"
+    file.write_text("{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    with pytest.raises(DataError, match="the engine prompts M0 with the chat template"):
+        Stage(config(), M0, tmp_path, 1, chat_template=file)
     assert not (tmp_path / "01").exists()
 
 
