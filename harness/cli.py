@@ -62,9 +62,13 @@ def run(
     machine.use_threads(machine.choose_threads())
     config = read_config(request, {"iterations": iterations, "seed": seed})
     store = Store(out or DEFAULT_OUT / Path(request).stem)
-    with Display() as display:
-        record = run_stages(config, store, display)
-    _report(config, record, store)
+    try:
+        with Display() as display:
+            record = run_stages(config, store, display)
+        _report(config, record, store)
+    except KeyboardInterrupt as error:
+        typer.echo("harness: interrupted; the same command continues", err=True)
+        raise typer.Exit(130) from error
 
 
 @app.command()
@@ -166,10 +170,6 @@ def options(
 def main() -> None:
     """Run the command line: an expected error is one line, not a traceback."""
     try:
-        # Not standalone: typer would turn Ctrl-C into a bare "Aborted".
-        sys.exit(app(standalone_mode=False))
+        app()
     except HarnessError as error:
         sys.exit(f"harness: {error}")
-    except typer.Abort:
-        sys.stderr.write("harness: interrupted; the same command continues\n")
-        sys.exit(130)

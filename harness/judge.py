@@ -45,7 +45,7 @@ _PLACEHOLDER = re.compile(
 def read_points(text: str, highest: float = 5.0) -> Outcome:
     """Read the last `Score: <points>`, from 0 to `highest` (Yuan et al. 2024, Fig. 2).
 
-    The points must end their line, but for markup, `/5`, `out of 5` or `points`: "Score: 4 + 1 = 5",
+    The points must end their line, but for markup, `/5`, `out of 5` or `points`: "Score: 4 + 1",
     "Score: 3 or 4" and "Score: 4,5" are not readings of 4, 3 and 4 but failures.
     """
     found = list(_POINTS.finditer(text))

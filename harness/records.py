@@ -59,7 +59,7 @@ class Failure(Record):
 
     kind: Literal["failure"] = "failure"
     reason: str
-    """One or two words to count by: `no_score`, `out_of_range`, `truncated`, `prompt_too_long` ..."""
+    """A word or two to count by: `no_score`, `out_of_range`, `truncated`, `prompt_too_long` ..."""
     detail: str = ""
     """What a person would look at, e.g. the end of the unreadable text."""
 

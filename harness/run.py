@@ -189,7 +189,7 @@ class Progress:
 
     @contextmanager
     def _judge(self, owed: Sequence[Built[Evaluation]]) -> Iterator[LoadedModel | None]:
-        """Open the judge, once for all that is owed; without weights of its own, beside the model."""
+        """Open the judge once for all that is owed; beside the model only if it is light."""
         config, engine = self.bench.config.judge, self.bench.judge
         if config is None or engine is None or not any(b.plugin.needs_judge for b in owed):
             yield None

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.bench_run [--repeats 3]
 
 Whole processes, from start to exit: `harness --help`, `harness run --iterations 3` into a new
-folder, and the same command again on the finished run. Prints medians, and the peak resident memory.
+folder, and the same command again on the finished run. Prints medians and the peak memory.
 """
 
 import argparse

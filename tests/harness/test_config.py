@@ -40,7 +40,7 @@ def test_what_is_not_understood_is_named(tmp_path, text, says):
 
 
 def test_a_request_that_is_not_there(tmp_path):
-    with pytest.raises(ConfigError, match="neither a file nor one of.*micro"):
+    with pytest.raises(ConfigError, match=r"neither a file nor one of.*micro"):
         read_config(str(tmp_path / "absent.toml"), {})
     with pytest.raises(ConfigError):
         read_config(str(tmp_path), {})

@@ -11,7 +11,7 @@ def test_a_strangers_package_is_found_by_its_metadata():
 
 
 def test_an_unknown_name_says_what_there_is():
-    with pytest.raises(PluginError, match="which has:.*judge_agreement"):
+    with pytest.raises(PluginError, match=r"which has:.*judge_agreement"):
         plugins.build(plugins.EVALUATIONS, Choice(name="nope"))
 
 
@@ -25,5 +25,5 @@ def test_a_plugin_checks_its_own_options_and_keeps_its_defaults():
 
 
 def test_a_plugin_that_cannot_be_imported_is_named():
-    with pytest.raises(PluginError, match="'absent'.*no_such_module"):
+    with pytest.raises(PluginError, match=r"'absent'.*no_such_module"):
         plugins.build(plugins.TRAINERS, Choice(name="absent"))
