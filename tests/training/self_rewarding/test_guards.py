@@ -26,7 +26,7 @@ def test_too_few_answers_that_end() -> None:
     watch().ended(100, 95)
     with pytest.raises(
         CollapseError,
-        match=r"M1 does not end its answers: 94 of 100 .* at least 95% must.*candidates\.max_tokens",
+        match=r"M1 does not end its answers: 94 of 100 .* at least 95% must.*candidates\.max",
     ):
         watch().ended(100, 94)
 
