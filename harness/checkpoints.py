@@ -85,6 +85,25 @@ def _hash(files: tuple[tuple[Path, int, int], ...]) -> str:
     return digest.hexdigest()[:16]
 
 
+def identified(ref: ModelRef) -> ModelRef:
+    """Fill in the fingerprint of the weights, or check it where the reference has one.
+
+    Raises:
+        DataError: the weights are not those that the reference was made for.
+    """
+    location = locate(ref)
+    found = fingerprint(location, ref.revision)
+    if ref.fingerprint is not None and found != ref.fingerprint:
+        raise DataError(
+            f"{ref.name} at {ref.location} has the fingerprint {found}, but {ref.fingerprint} was "
+            "recorded: the weights were changed; restore them, or start a new run directory"
+        )
+    on_hub = not Path(location).is_dir()
+    return ref.model_copy(
+        update={"fingerprint": found, "revision": found if on_hub else ref.revision}
+    )
+
+
 def is_adapter(location: str) -> bool:
     """Whether a folder holds a peft adapter rather than whole weights."""
     folder = Path(location)

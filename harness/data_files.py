@@ -44,21 +44,33 @@ def read_table(source: str) -> Table:
     Raises:
         DataError: no such file or data set, or one that cannot be read.
     """
+    kind = file_kind(source)
+    if kind is None:
+        return _heavy_table("hub_rows", source)
+    if kind in (".parquet", ".csv"):
+        return _heavy_table("file_rows", source)
+    data = _bytes(Path(source))
+    if kind.startswith(".jsonl"):
+        return _json_lines(source, data)
+    return _json_list(source, data)
+
+
+def file_kind(source: str) -> str | None:
+    """Tell by its ending what kind of file a source is; None for a hub data set.
+
+    Raises:
+        DataError: it can be neither.
+    """
     path = Path(source)
     kind = next((kind for kind in sorted(_KINDS, key=len) if source.endswith(kind)), None)
     if kind is None and not path.exists():
         if _HUB.fullmatch(source):
-            return _heavy_table("hub_rows", source)
+            return None
         raise DataError(f"there is no file {source!r}; name a file ({_kinds()}) or a hub data set")
     if kind is None or not path.is_file():
         wrong = "is no file" if path.exists() else "does not exist"
         raise DataError(f"data file {source!r} {wrong}; wanted a file ({_kinds()})")
-    if kind in (".parquet", ".csv"):
-        return _heavy_table("file_rows", source)
-    data = _bytes(path)
-    if kind.startswith(".jsonl"):
-        return _json_lines(source, data)
-    return _json_list(source, data)
+    return kind
 
 
 def _kinds() -> str:

@@ -21,7 +21,7 @@ from random import Random
 from typing import Generic
 
 from harness import columns, open_assistant
-from harness.data_files import Table, read_table
+from harness.data_files import Table, file_kind, read_table
 from harness.errors import DataError
 from harness.examples import Demonstration, Loaded, PromptRow, RankedGroup, Row, text_id
 from harness.microworld import datasets as microworld
@@ -37,6 +37,17 @@ _MADE: dict[str, Callable[..., Sequence[PromptRow | Demonstration | RankedGroup]
     "preferences": microworld.preferences,
     "evaluation": microworld.evaluation_prompts,
 }
+
+
+def check(source: Source) -> None:
+    """Find out whether a source can be there at all, without reading it.
+
+    Raises:
+        DataError: a file that does not exist, or a name that nothing can have.
+    """
+    for name in [source] if isinstance(source, str) else source:
+        if not name.startswith(MICROWORLD):
+            file_kind(name)
 
 
 def prompts(source: Source, rows: int | None = None, seed: int = 0) -> Loaded[PromptRow]:

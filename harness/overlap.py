@@ -35,8 +35,9 @@ def split_seeds(
     exclude: Iterable[str] = (),
     share: float = 0.5,
     seed: int = 0,
+    disjoint: bool = True,
 ) -> Seeds:
-    """Divide seed data into demonstrations and ranked groups without overlap.
+    """Take what is held out from seed data, and divide it so that no prompt is on both sides.
 
     Args:
         demonstrations: Candidates for IFT. A prompt stays with its first demonstration's source
@@ -46,10 +47,11 @@ def split_seeds(
             its answer is one, a group if its prompt is one, a ranked answer if it is one.
         share: Of the prompts found on both sides, the share that goes to the demonstrations.
         seed: Which of those go where; a prompt's side depends on nothing else.
+        disjoint: Whether to divide; without it a prompt may be on both sides, and in many groups.
     """
     held_out = {key(text) for text in exclude}
     dropped: Counter[str] = Counter()
-    kept_groups = _groups_apart(groups, held_out, dropped)
+    kept_groups = _groups_apart(groups, held_out, disjoint, dropped)
     kept_demonstrations = []
     for demonstration in demonstrations:
         if key(demonstration.prompt) in held_out:
@@ -58,7 +60,10 @@ def split_seeds(
             dropped["demonstrations: answer held out"] += 1
         else:
             kept_demonstrations.append(demonstration)
-    both = {key(d.prompt) for d in kept_demonstrations} & kept_groups.keys()
+    if not disjoint:
+        return Seeds(tuple(kept_demonstrations), tuple(kept_groups), +dropped)
+    by_prompt = {key(group.prompt): group for group in kept_groups}
+    both = {key(d.prompt) for d in kept_demonstrations} & by_prompt.keys()
     shown = {prompt for prompt in both if _fraction(prompt, seed) < share}
     ranked = both - shown
     dropped["demonstrations: prompt among the groups"] += sum(
@@ -67,21 +72,22 @@ def split_seeds(
     dropped["groups: prompt among the demonstrations"] += len(shown)
     return Seeds(
         tuple(d for d in kept_demonstrations if key(d.prompt) not in ranked),
-        tuple(group for prompt, group in kept_groups.items() if prompt not in shown),
+        tuple(group for prompt, group in by_prompt.items() if prompt not in shown),
         +dropped,
     )
 
 
 def _groups_apart(
-    groups: Iterable[RankedGroup], held_out: set[str], dropped: Counter[str]
-) -> dict[str, RankedGroup]:
-    kept: dict[str, RankedGroup] = {}
+    groups: Iterable[RankedGroup], held_out: set[str], once: bool, dropped: Counter[str]
+) -> list[RankedGroup]:
+    kept: list[RankedGroup] = []
+    seen: set[str] = set()
     for group in groups:
         prompt = key(group.prompt)
         if prompt in held_out:
             dropped["groups: prompt held out"] += 1
             continue
-        if prompt in kept:
+        if once and prompt in seen:
             dropped["groups: same prompt twice"] += 1
             continue
         answers = tuple(r for r in group.responses if key(r.text) not in held_out)
@@ -89,7 +95,8 @@ def _groups_apart(
         if len(answers) < 2:
             dropped["groups: fewer than two answers left"] += 1
             continue
-        kept[prompt] = replace(group, responses=answers)
+        seen.add(prompt)
+        kept.append(replace(group, responses=answers))
     return kept
 
 

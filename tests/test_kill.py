@@ -82,7 +82,7 @@ def _logs(folder):
 
 @pytest.mark.timeout(600)
 def test_killed_again_and_again_a_run_ends_as_if_it_never_was(tiny_request, tmp_path):
-    for name in ("harness.engines.transformers", "training.trl_sft", "training.trl_dpo"):
+    for name in ("harness.engines.loaded_transformers", "training.trl_sft", "training.trl_dpo"):
         import_module(name)  # once, not in every attempt
     request = tiny_request(iterations=2)
     assert _attempt(request, tmp_path / "whole", writes=-1)

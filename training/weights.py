@@ -27,7 +27,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from harness.checkpoints import is_adapter, locate, pad_id
+from harness.checkpoints import identified, is_adapter, locate, pad_id
 from harness.errors import DataError, HarnessError
 from harness.records import ModelRef
 from training.fitting import Limits
@@ -60,9 +60,10 @@ def load(ref: ModelRef, settings: Settings) -> Start:
     """Load a model to be trained, with the settings' precision and dropout.
 
     Raises:
-        DataError: there is no such model, or it has no dropout to set.
+        DataError: there is no such model, its weights are not those that were measured, or it has
+            no dropout to set.
     """
-    location = locate(ref)
+    location = locate(identified(ref))
     dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
     adapter = is_adapter(location)
     if adapter and settings.lora is not None and settings.lora.save == "adapter":

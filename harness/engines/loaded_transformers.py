@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from harness.checkpoints import chat_template_hash, pad_id
+from harness.checkpoints import chat_template_hash, identified, pad_id
 from harness.engines.batching import Row, put_back, queue_up, take
 from harness.engines.decoding import decode
-from harness.engines.loading import end_ids, identified, load_model, load_tokenizer
+from harness.engines.loading import end_ids, load_model, load_tokenizer
 from harness.engines.scoring import score, take_pairs
 from harness.engines.tokens import (
     Pair,

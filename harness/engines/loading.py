@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from harness.checkpoints import fingerprint, is_adapter, locate
+from harness.checkpoints import is_adapter, locate
 from harness.errors import DataError
 from harness.records import ModelRef
 
@@ -89,25 +89,6 @@ def load_tokenizer(
                 f"({error}); give a text file with a Jinja chat template"
             ) from error
     return tokenizer
-
-
-def identified(ref: ModelRef) -> ModelRef:
-    """Fill in the fingerprint of the weights, or check it where the reference has one.
-
-    Raises:
-        DataError: the weights are not those that the reference was made for.
-    """
-    location = locate(ref)
-    found = fingerprint(location, ref.revision)
-    if ref.fingerprint is not None and found != ref.fingerprint:
-        raise DataError(
-            f"{ref.name} at {ref.location} has the fingerprint {found}, but {ref.fingerprint} was "
-            "recorded: the weights were changed; restore them, or start a new run directory"
-        )
-    on_hub = not Path(location).is_dir()
-    return ref.model_copy(
-        update={"fingerprint": found, "revision": found if on_hub else ref.revision}
-    )
 
 
 def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

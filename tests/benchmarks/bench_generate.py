@@ -28,7 +28,8 @@ from transformers import (
 )
 
 from harness.checkpoints import MICROWORLD, chat_ids, locate
-from harness.engines.transformers import LoadedTransformers, Transformers
+from harness.engines.loaded_transformers import LoadedTransformers
+from harness.engines.transformers import Transformers
 from harness.microworld.items import draw
 from harness.protocols import Message, Prompt, Request, Sampling
 from harness.records import ModelRef

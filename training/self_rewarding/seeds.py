@@ -77,9 +77,11 @@ def load(settings: Seeds, seed: int) -> Human:
     if settings.eft is not None:
         eft = datasets.ranked_groups(settings.eft, _made(settings.eft, settings.eft_groups), seed)
     demonstrations, groups, overlap = ift.rows, eft.rows, Counter[str]()
-    if settings.disjoint:
-        held_out = datasets.texts(settings.held_out) if settings.held_out else []
-        apart = split_seeds(demonstrations, groups, held_out, seed=seed)
+    # What the micro-world holds out it never makes: whole facts, however they are asked about.
+    files = [name for name in settings.held_out if not name.startswith(datasets.MICROWORLD)]
+    if files or settings.disjoint:
+        held_out = datasets.texts(files) if files else []
+        apart = split_seeds(demonstrations, groups, held_out, seed=seed, disjoint=settings.disjoint)
         demonstrations, groups = apart.demonstrations, apart.groups
         overlap.update(apart.dropped)
     shown = _draw(demonstrations, settings.ift_rows, seed)

@@ -48,8 +48,8 @@ class Seeds(Record):
     held_out: tuple[str, ...] = ()
     """What evaluations use: its prompts and answers are kept out of training."""
     disjoint: bool = True
-    """Keep IFT and EFT apart by prompt, and both from `held_out`. The micro-world draws its seeds
-    from so few questions that they must overlap, and holds out whole facts instead."""
+    """Keep IFT and EFT apart by prompt. The micro-world draws its seeds from so few questions that
+    they must overlap."""
     annotator: Literal["sft", "data"] = "sft"
     """Who writes the judgements: the SFT baseline (the paper), or the data has them already."""
     most_common_share: float = Field(default=0.5, gt=0, le=1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from harness import datasets
 from harness.examples import RankedGroup
 from harness.judge import Judge, pointwise
 from harness.protocols import Improvement, Workspace
@@ -19,6 +20,7 @@ from harness.records import ModelRef
 from training.job import Trained
 from training.self_rewarding import positives, seeds, selection
 from training.self_rewarding.guards import Watch
+from training.self_rewarding.propose import load_template
 from training.self_rewarding.round import Round
 from training.self_rewarding.settings import SelfRewardingSettings
 from training.sft import Example, fine_tune
@@ -35,6 +37,10 @@ class SelfRewarding:
     def __init__(self, config: SelfRewardingSettings) -> None:
         self.config = config
         self.rubric = pointwise(config.rubric)
+        load_template(config.proposing.template)
+        named = (config.seeds.ift, config.seeds.eft, config.seeds.held_out, config.proposing.file)
+        for source in filter(None, named):
+            datasets.check(source)
 
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
         """Make M1 from human seeds, or M_t+1 from what M_t writes and thinks of it.
@@ -67,6 +73,10 @@ class SelfRewarding:
             metrics["eft"] = taught.metrics
         if self.config.learn_from == "positives":
             positives.keep(examples, workspace)
+        if settings.eft is None:
+            # The paper's ablation starts from the SFT baseline: M1 is that, not its twin.
+            made = baseline.model.model_copy(update={"name": "M1"})
+            return Improvement(made, metrics=metrics)
         first = self._fine_tune(model, examples, "M1", workspace)
         kept = selection.select(first, model, first.model, self.rubric, self.config, workspace)
         metrics["training"] = first.metrics | kept.metrics
