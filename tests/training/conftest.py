@@ -5,6 +5,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, TokenizersBackend
 
+from harness.checkpoints import identified
 from harness.records import ModelRef
 from training.dpo import PreferencePair
 from training.sft import Example
@@ -43,7 +44,7 @@ def m0(tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
     model.generation_config.do_sample = True
     model.generation_config.temperature = 0.6
     model.save_pretrained(folder)
-    return ModelRef(location=str(folder), fingerprint="f0")
+    return identified(ModelRef(location=str(folder)))
 
 
 @pytest.fixture(scope="session")
