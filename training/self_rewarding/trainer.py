@@ -76,7 +76,7 @@ class SelfRewarding:
         if settings.eft is None:
             # The paper's ablation starts from the SFT baseline: M1 is that, not its twin.
             made = baseline.model.model_copy(update={"name": "M1"})
-            return Improvement(made, metrics=metrics)
+            return Improvement(made, metrics=metrics | {"warnings": [*watch.warnings]})
         first = self._fine_tune(model, examples, "M1", workspace)
         kept = selection.select(first, model, first.model, self.rubric, self.config, workspace)
         metrics["training"] = first.metrics | kept.metrics

@@ -84,16 +84,19 @@ def test_as_many_as_asked_remain_after_what_must_go(tmp_path: Path) -> None:
     assert len({frozenset(numbers(load(few, seed))[0]) for seed in range(5)}) > 1
 
 
-def test_overlap_is_left_in_where_that_is_asked(tmp_path: Path) -> None:
+def test_overlap_is_left_in_where_that_is_asked_but_never_what_is_held_out(tmp_path: Path) -> None:
     settings = Seeds(
         ift=demonstrations(tmp_path / "a.jsonl", range(4)),
         eft=rankings(tmp_path / "b.jsonl", range(4)),
-        held_out=(demonstrations(tmp_path / "a.jsonl", range(4)),),
         disjoint=False,
     )
     human = load(settings, seed=0)
     check_identity(human)
     assert (len(human.ift), len(human.eft)) == (4, 4)
+    held_out = (demonstrations(tmp_path / "c.jsonl", [3]),)
+    human = load(settings.model_copy(update={"held_out": held_out}), seed=0)
+    check_identity(human)
+    assert (len(human.ift), len(human.eft)) == (3, 3)
 
 
 def test_the_microworld_makes_as_many_rows_as_are_wanted() -> None:
