@@ -56,8 +56,12 @@ def _judging(record: RunRecord, series: Series | None) -> str:
     judges = [name for name in chain(record) if series.scores(name)]
     # M1 is the first that was taught to judge; what comes after is the loop's own doing.
     taught = judges[1:] if len(judges) > 2 else judges
-    steps = _steps((taught[0], taught[-1]), series) if len(taught) > 1 else ()
-    return _sentences(steps, f"Agreement with human pairs (ties left out): {levels}")
+    if len(taught) < 2:
+        return _sentences((), f"Agreement with human pairs (ties left out): {levels}")
+    # Another mean than the levels': items are instructions, so that they can be paired.
+    basis = "ties left out; the change is of the mean per instruction, a tie half right"
+    steps = _steps((taught[0], taught[-1]), series)
+    return _sentences(steps, f"Agreement with human pairs ({basis}): {levels}")
 
 
 def _head_to_head(record: RunRecord, series: Series | None) -> str:

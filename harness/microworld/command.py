@@ -8,6 +8,9 @@ import typer
 
 from harness import machine
 
+M0_STEPS = 8000
+"""What the shipped M0 was pretrained for."""
+
 microworld = typer.Typer(help="The embedded world: rebuild its M0.", no_args_is_help=True)
 
 
@@ -19,7 +22,7 @@ def options() -> None:
 @microworld.command()
 def pretrain(
     out: Annotated[Path, typer.Option(help="Working folder; a checkpoint in it is continued.")],
-    steps: Annotated[int, typer.Option(help="Of 8,192 tokens; the default made M0.")] = 8000,
+    steps: Annotated[int, typer.Option(help="Of 8,192 tokens; the default made M0.")] = M0_STEPS,
     seed: Annotated[int, typer.Option(help="Of the initial weights and the corpus.")] = 0,
 ) -> None:
     """Rebuild M0 from a seed; the folder it prints can be a request's model.location."""

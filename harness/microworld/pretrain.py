@@ -5,13 +5,12 @@ killed goes on from its last checkpoint with the same data. The learning rate wa
 decays over the last quarter: until then the number of steps can still be changed (kill it, and call
 it again with other steps).
 
-    $ python -m harness.microworld.pretrain --out /tmp/m0 --steps 8000
+    $ harness microworld pretrain --out m0
     step 50 of 8000  loss 6.346  16012 tokens/s
     ...
-    /tmp/m0/model
+    m0/model
 """
 
-import argparse
 import hashlib
 import math
 import os
@@ -30,6 +29,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from harness.errors import DataError
 from harness.microworld.corpus import documents
 from harness.microworld.tokenizer import CONTEXT, train_tokenizer
+from harness.rows import unwritable
 
 BATCH, BLOCK = 64, 128
 LEARNING_RATE, WARM_UP, DECAY = 3e-3, 200, 0.25
@@ -150,7 +150,6 @@ def fingerprint(tokenizer: PreTrainedTokenizerFast, seed: int) -> str:
 def _checkpoint(
     path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, world: str, step: int
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".aside")
     state = {
         "model": model.state_dict(),
@@ -158,11 +157,15 @@ def _checkpoint(
         "world": world,
         "step": step,
     }
-    with aside.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _resume(
@@ -202,46 +205,3 @@ def export(out: Path, folder: Path, seed: int = 0) -> Path:
     tokenizer.save_pretrained(folder)
     return folder
 
-
-# ---------------------------------------------------------------- command
-
-
-def main() -> None:
-    """Runs `pretrain`, or with --export only writes the weights of the last checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
-    parser.add_argument("--out", type=Path, required=True, help="working folder; continued")
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--export", type=Path, help="write the last checkpoint here, do not train")
-    args = parser.parse_args()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if args.export:
-        print(export(args.out, args.export, args.seed))
-        return
-    losses: list[float] = []
-
-    def report(progress: Progress) -> None:
-        losses.append(progress.loss)
-        if progress.step % 50 == 0:
-            mean = sum(losses) / len(losses)
-            losses.clear()
-            print(
-                f"step {progress.step} of {progress.steps}  loss {mean:.3f}  "
-                f"{progress.tokens_per_second:.0f} tokens/s",
-                flush=True,
-            )
-
-    print(
-        pretrain(
-            args.out,
-            args.steps,
-            args.seed,
-            threads=args.threads,
-            on_step=report,
-        )
-    )
-
-
-if __name__ == "__main__":
-    main()
