@@ -1,0 +1,143 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from harness import cli, machine
+from harness.errors import HarnessError
+
+RUNNER = CliRunner()
+HEAVY = "torch", "transformers", "trl", "datasets", "peft", "accelerate", "tokenizers"
+SCRIPT = """
+[model]
+location = "script"
+[engine]
+name = "scripted"
+default = "Hello, please."
+"""
+PROBE = """
+import sys
+from harness.cli import main
+sys.argv = ["harness", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print("HEAVY", sorted(set(sys.modules) & {heavy}))
+"""
+
+
+def harness(*arguments, **options):
+    """Run the command line as a user does, in a process of its own."""
+    code = "from harness.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """The folder of a finished run, and its request."""
+    request = tmp_path / "request.toml"
+    request.write_text(f'iterations = 0\nevaluations = ["judge_agreement"]\n{SCRIPT}')
+    done = harness("run", str(request), "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "run", request
+
+
+def test_the_light_commands_import_nothing_heavy(finished):
+    folder, request = finished
+    probe = PROBE.format(heavy=set(HEAVY))
+    for arguments in (
+        ["--help"],
+        ["list"],
+        ["doctor"],
+        ["status", str(folder)],
+        ["report", str(folder)],
+        ["run", str(request), "--out", str(folder)],  # finished: there is nothing to do
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", probe, *arguments], capture_output=True, text=True, timeout=120
+        )
+        assert "HEAVY []" in done.stdout, (arguments, done.stdout[-500:], done.stderr)
+
+
+def test_a_run_leaves_reports_that_other_tools_read(finished):
+    folder, _ = finished
+    assert {"report.md", "report.txt", "summary.json"} <= {p.name for p in folder.iterdir()}
+    rows = json.loads((folder / "summary.json").read_text())
+    (rate,) = [row for row in rows if row["metric"] == "failure_rate"]
+    assert rate["value"] == 1.0  # the script has no verdicts: all failed, none a number
+    (accuracy,) = [row for row in rows if row["metric"] == "pairwise_accuracy"]
+    assert (accuracy["value"], accuracy["n"]) == (None, 0)
+    assert accuracy["failed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[model]\nlocation = "nowhere/at/all"\nevaluations = []', "unknown key"),
+        ('iterations = 0\n[model]\nlocation = "no/such/folder"', "no such folder"),
+        ('evaluations = ["nope"]\niterations = 0\n[model]\nlocation = "m"', "'nope' is not in"),
+        (f'iterations = 0\nevaluations = ["examiner"]\n{SCRIPT}', "needs a judge"),
+        ('[model]\nlocation = "m"', "'seeds' is missing"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_not_zero(tmp_path, text, says):
+    request = tmp_path / "request.toml"
+    request.write_text(text)
+    done = harness("run", str(request), "--out", str(tmp_path / "run"))
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("harness: ")]
+    assert says in line
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_says_that_the_same_command_continues(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from harness.cli import main; main()", "run", "--out", "run"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert "00-evaluate" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command continues" in said
+    assert (tmp_path / "run" / "request.json").exists()
+
+
+def test_a_folder_without_a_run_is_one_line(tmp_path):
+    done = harness("status", str(tmp_path))
+    assert done.returncode == 1
+    assert "holds no run" in done.stderr
+
+
+def test_doctor_says_what_is_missing(monkeypatch):
+    assert "threads" in RUNNER.invoke(cli.app, ["doctor"]).output
+    monkeypatch.setattr(machine, "installed", lambda name: None if name == "trl" else "1")
+    broken = RUNNER.invoke(cli.app, ["doctor"])
+    assert isinstance(broken.exception, HarnessError)
+    assert "missing: trl" in str(broken.exception)
+
+
+def test_threads_are_what_the_user_says_or_what_is_idle(monkeypatch):
+    assert machine.choose_threads({"OMP_NUM_THREADS": "3"}).count == 3
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.2, 0, 0))
+    assert machine.choose_threads({}).count == 3
+    monkeypatch.setattr(os, "getloadavg", lambda: (40.0, 0, 0))
+    assert machine.choose_threads({}).count == 1
+
+
+def test_the_device_and_why(monkeypatch):
+    monkeypatch.setattr(machine, "gpus", lambda: ("H200",))
+    monkeypatch.setattr(machine, "installed", lambda name: "2.13.0+cpu")
+    assert machine.device()[0] == "CPU"
+    monkeypatch.setattr(machine, "installed", lambda name: "2.13.0")
+    assert machine.device()[0] == "H200"
