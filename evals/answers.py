@@ -8,7 +8,7 @@ An answer is asked for once: what the log holds is not asked again.
 from collections.abc import Sequence
 from typing import Literal
 
-from harness.examples import PromptRow
+from harness.data.examples import PromptRow
 from harness.protocols import LoadedModel, Request, Sampling, user
 from harness.records import Failure, Record
 from harness.rows import RowLog

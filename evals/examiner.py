@@ -17,9 +17,10 @@ from pydantic import Field
 from evals import answers
 from evals.answers import Answer
 from evals.protocol import protocol
-from harness import datasets, verdicts
+from harness import verdicts
+from harness.data import datasets
+from harness.data.examples import PromptRow
 from harness.errors import ConfigError
-from harness.examples import PromptRow
 from harness.judge import Judge, pointwise
 from harness.protocols import LoadedModel, Sampling
 from harness.records import EvalResult, ItemResult, Metric, ModelRef, Outcome, Record, Score
@@ -36,7 +37,7 @@ class Examiner:
         """What to ask, and how it is marked. The defaults suit the embedded world."""
 
         data: str = "microworld:evaluation"
-        """Prompts that no training has seen: see `harness.datasets.prompts`."""
+        """Prompts that no training has seen: see `harness.data.datasets.prompts`."""
         limit: int | None = Field(default=None, gt=0)
         """How many prompts to draw; all without it."""
         temperature: float = Field(default=0.7, ge=0)

@@ -22,8 +22,9 @@ from pydantic import Field
 
 from evals.answers import chat_template, keep_chat_template
 from evals.protocol import protocol
-from harness import datasets, verdicts
-from harness.examples import RankedGroup
+from harness import verdicts
+from harness.data import datasets
+from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
 from harness.protocols import LoadedModel, Sampling
 from harness.records import EvalResult, Failure, ItemResult, ModelRef, Outcome, Record, Score
@@ -42,7 +43,7 @@ class JudgeAgreement:
         """What to judge, and how. The defaults suit the embedded world."""
 
         data: str = "microworld:preferences"
-        """Ranked responses that no training has seen: see `harness.datasets.ranked_groups`."""
+        """Ranked responses that no training has seen: see `harness.data.datasets.ranked_groups`."""
         limit: int | None = Field(default=None, gt=0)
         """How many instructions to draw; all without it."""
         rubric: str = "microworld"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness import hub_datasets, plugins
+from harness import plugins
 from harness.config import Choice, RunConfig, presets, read_config, validate
 from harness.judge import pairwise, pointwise
 from training.self_rewarding.propose import load_template
@@ -88,11 +88,11 @@ def test_the_papers_data_is_asked_of_the_hub_by_name_and_split(monkeypatch):
         asked.append((name, config, split))
         return types.SimpleNamespace(to_list=lambda: [{"prompt": "Why?"}])
 
-    hub = types.SimpleNamespace(load_dataset=load_dataset)
-    monkeypatch.setattr(hub_datasets, "datasets", hub)
+    library = types.SimpleNamespace(load_dataset=load_dataset)
+    monkeypatch.setattr(hub, "datasets", library)
     seeds = trainer("llama2-70b").seeds
     for source in (seeds.ift, *seeds.held_out):
-        hub_datasets.hub_rows(source)
+        hub.hub_rows(source)
     assert asked == [
         ("OpenAssistant/oasst1", None, "train"),
         ("OpenAssistant/oasst1", None, "validation"),

@@ -23,7 +23,7 @@ from collections.abc import Callable, Hashable, Iterator
 from random import Random
 from typing import TypeVar
 
-from harness.examples import Demonstration, PromptRow, RankedGroup, RankedResponse, text_id
+from harness.data.examples import Demonstration, PromptRow, RankedGroup, RankedResponse, text_id
 from harness.microworld.answers import GOOD, MIXED, verdict, write_answer
 from harness.microworld.examiner import Marks, examine
 from harness.microworld.items import draw

@@ -204,4 +204,3 @@ def export(out: Path, folder: Path, seed: int = 0) -> Path:
     (folder / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(folder)
     return folder
-

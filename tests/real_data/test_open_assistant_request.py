@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import datasets, plugins
+from harness import plugins
 from harness.config import read_config
-from harness.overlap import key
+from harness.data import datasets
+from harness.data.overlap import key
 from training.self_rewarding import seeds
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

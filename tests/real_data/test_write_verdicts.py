@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import datasets
+from harness.data import datasets
 from harness.judge import read_points
 from harness.records import Score
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data_files import read_table
+from harness.data.files import read_table
 
 LABEL = "quality_score"
 REASONS = (

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import Field
 from rouge_score.tokenize import tokenize
 
-from harness.overlap import key
+from harness.data.overlap import key
 from harness.records import Record
 
 _LABEL = re.compile(r"\A(?:task|question|instruction|prompt)\s*\d*\s*[:.)]\s*", re.IGNORECASE)

@@ -13,7 +13,7 @@ from random import Random
 from pydantic import JsonValue
 
 from harness import verdicts
-from harness.examples import PromptRow
+from harness.data.examples import PromptRow
 from harness.judge import Judge
 from harness.protocols import LoadedModel, Request, RowLog, Sampling, user
 from harness.records import Failure, Outcome, Score

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from harness import datasets
-from harness.examples import PromptRow, text_id
+from harness.data import datasets
+from harness.data.examples import PromptRow, text_id
 from harness.protocols import RowLog, Workspace
 from harness.records import ModelRef
 from training.self_rewarding import seeds

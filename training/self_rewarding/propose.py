@@ -20,8 +20,8 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from harness.data.overlap import key
 from harness.errors import ConfigError, DataError
-from harness.overlap import key
 from harness.protocols import Completion, LoadedModel, Prompt, Request, RowLog, Sampling, user
 from harness.records import ModelRef, Record
 from training.self_rewarding.filters import Filters, Pool, cut, objection

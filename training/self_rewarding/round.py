@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from harness.examples import PromptRow
+from harness.data.examples import PromptRow
 from harness.judge import Judge, Rubric
 from harness.protocols import Improvement, LoadedModel, Workspace
 from harness.records import ModelRef, Outcome

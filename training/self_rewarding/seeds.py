@@ -15,11 +15,11 @@ from random import Random
 
 from pydantic import JsonValue
 
-from harness import datasets
+from harness.data import datasets
+from harness.data.examples import Demonstration, Loaded, RankedGroup, Row
+from harness.data.overlap import split_seeds
 from harness.errors import DataError
-from harness.examples import Demonstration, Loaded, RankedGroup, Row
 from harness.judge import Judge, read_points
-from harness.overlap import split_seeds
 from harness.protocols import RowLog
 from harness.records import Failure, Outcome, Score
 from harness.verdicts import ask, read

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from harness import datasets
 from harness.checkpoints import fingerprint
-from harness.examples import PromptRow
+from harness.data import datasets
+from harness.data.examples import PromptRow
 from harness.judge import Judge, Rubric
 from harness.protocols import Workspace
 from harness.records import ModelRef

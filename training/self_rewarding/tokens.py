@@ -13,9 +13,9 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from harness.checkpoints import chat_ids, chat_template_hash, chat_text, is_adapter, locate
+from harness.data.examples import Demonstration
 from harness.engines.loading import adapter_base, load_tokenizer, unloadable
 from harness.errors import DataError
-from harness.examples import Demonstration
 from harness.judge import Rubric
 from harness.protocols import Message
 from harness.records import ModelRef

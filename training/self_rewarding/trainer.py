@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from harness import datasets
-from harness.examples import RankedGroup
+from harness.data import datasets
+from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
 from harness.protocols import Improvement, Workspace
 from harness.records import ModelRef

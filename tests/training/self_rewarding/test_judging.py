@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.examples import PromptRow
+from harness.data.examples import PromptRow
 from harness.judge import Judge, pointwise
 from harness.protocols import Request, Sampling
 from harness.records import Failure, Score

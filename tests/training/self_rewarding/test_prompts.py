@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
+from harness.data.examples import PromptRow, text_id
+from harness.data.overlap import key
 from harness.engines.scripted import Scripted
 from harness.errors import DataError
-from harness.examples import PromptRow, text_id
-from harness.overlap import key
 from harness.protocols import Request
 from harness.records import ModelRef
 from tests.training.self_rewarding.scripts import Recorded, workspace

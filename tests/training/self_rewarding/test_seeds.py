@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.data.examples import RankedGroup, RankedResponse
 from harness.errors import DataError
-from harness.examples import RankedGroup, RankedResponse
 from harness.judge import Judge, pointwise, read_points
 from harness.protocols import Request, Sampling
 from harness.rows import RowLog

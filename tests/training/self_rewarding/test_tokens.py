@@ -9,11 +9,11 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from harness.data.examples import Demonstration
 from harness.engines.loading import load_tokenizer
 from harness.engines.tokens import encode
 from harness.engines.transformers import Transformers
 from harness.errors import DataError
-from harness.examples import Demonstration
 from harness.judge import pointwise
 from harness.protocols import Request, Sampling, user
 from harness.records import ModelRef

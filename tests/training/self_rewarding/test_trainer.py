@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from harness.checkpoints import fingerprint, is_adapter
+from harness.data.examples import PromptRow
 from harness.engines.transformers import Transformers
 from harness.errors import CollapseError, DataError
-from harness.examples import PromptRow
 from harness.protocols import Improvement
 from harness.records import ModelRef
 from harness.rows import RowLog

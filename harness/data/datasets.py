@@ -6,7 +6,7 @@
     texts("held_out.jsonl")                               all there is to read, to keep it out
     held_out(["held_out.jsonl"])("Why is the sky blue?")  whether a prompt is in it
 
-A source is `microworld:NAME` (generated here), a local file or a hub name (`data_files`); several
+A source is `microworld:NAME` (generated here), a local file or a hub name (`files`); several
 are read one after the other. What a file holds is told by its columns (`open_assistant` and
 `columns`). A loader counts what it leaves out, by reason:
 
@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Generic
 
-from harness import columns, open_assistant
-from harness.data_files import Table, file_kind, read_table
+from harness.data import columns, open_assistant
+from harness.data.examples import Demonstration, Loaded, PromptRow, RankedGroup, Row, text_id
+from harness.data.files import Table, file_kind, read_table
+from harness.data.overlap import key
 from harness.errors import DataError
-from harness.examples import Demonstration, Loaded, PromptRow, RankedGroup, Row, text_id
 from harness.microworld import datasets as microworld
 from harness.microworld import items
-from harness.overlap import key
 
 Source = str | Sequence[str]
 MICROWORLD = "microworld:"

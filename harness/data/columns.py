@@ -22,9 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.data_files import Table
-from harness.errors import DataError
-from harness.examples import (
+from harness.data.examples import (
     Demonstration,
     Loaded,
     PromptRow,
@@ -32,6 +30,8 @@ from harness.examples import (
     RankedResponse,
     text_id,
 )
+from harness.data.files import Table
+from harness.errors import DataError
 
 PROMPT = ("prompt", "instruction", "question", "prompt_text")
 RESPONSE = ("response", "completion", "output", "answer", "response_text")

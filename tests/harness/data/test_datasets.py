@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import datasets
+from harness.data import datasets
+from harness.data.examples import Demonstration, RankedGroup, RankedResponse
+from harness.data.overlap import key, split_seeds
 from harness.errors import DataError
-from harness.examples import Demonstration, RankedGroup, RankedResponse
-from harness.overlap import key, split_seeds
 
 Row = Mapping[str, Any]
 Write = Callable[..., str]

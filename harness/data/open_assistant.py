@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.data_files import Table
+from harness.data.examples import Demonstration, Loaded, PromptRow, RankedGroup, RankedResponse
+from harness.data.files import Table
 from harness.errors import DataError
-from harness.examples import Demonstration, Loaded, PromptRow, RankedGroup, RankedResponse
 
 _NEEDED = ("message_id", "text", "role")
 

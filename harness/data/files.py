@@ -79,7 +79,7 @@ def _kinds() -> str:
 
 def _heavy_table(function: str, source: str) -> Table:
     # By name, because `datasets` takes a second to import and most sources do not need it.
-    rows = getattr(importlib.import_module("harness.hub_datasets"), function)(source)
+    rows = getattr(importlib.import_module("harness.data.hub"), function)(source)
     return Table(source, rows, [f"row {number}" for number in range(1, len(rows) + 1)])
 
 

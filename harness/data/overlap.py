@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.examples import Demonstration, RankedGroup
+from harness.data.examples import Demonstration, RankedGroup
 
 
 def key(text: str) -> str:

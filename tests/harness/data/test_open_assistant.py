@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from harness import datasets, open_assistant
-from harness.data_files import Table, read_table
+from harness.data import datasets, open_assistant
+from harness.data.files import Table, read_table
+from harness.data.overlap import key, split_seeds
 from harness.errors import DataError
-from harness.overlap import key, split_seeds
 
 SHARED = Path(
-    os.environ.get("HARNESS_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
+    os.environ.get("HARNESS_SHARED_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data"
 )
 HELD_OUT = "preferences/oasst1_en_validation.jsonl"
 TRAINING = (

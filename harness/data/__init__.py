@@ -1,0 +1,1 @@
+"""Data for trainers and evaluations: `datasets` is the door, `examples` says what comes through."""
