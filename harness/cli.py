@@ -97,7 +97,9 @@ def status(folder: Folder) -> None:
             models = ", ".join(model.name for model in (*result.comparators, result.model))
             table.add_row(str(stage), "done", f"{seconds:.1f}", models)
     _print(table)
-    if len(done) < len(plan):
+    if record.stopped:
+        typer.echo(f"stopped: {record.stopped}")
+    elif len(done) < len(plan):
         typer.echo(f"{len(plan) - len(done)} stages to come; give the same command to continue")
 
 

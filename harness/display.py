@@ -28,6 +28,7 @@ SECONDS_BETWEEN_LINES = 10.0
 _TITLE_WIDTH = 26
 _LEAST_BAR, _LONGEST_BAR = 6, 20
 _GAP = 2
+_LEAST_SHARE = 0.02
 
 
 @dataclass
@@ -45,7 +46,8 @@ class _Part:
     def left(self, now: float) -> float | None:
         """Estimate the seconds to come; None where nothing is known yet."""
         made, elapsed = self.done - self.earlier, now - self.begun
-        if self.total is None or made <= 0 or elapsed <= 0:
+        # The first rows come after a whole batch, or after loading: nothing to go by yet.
+        if self.total is None or made <= 0 or elapsed <= 0 or made < _LEAST_SHARE * self.total:
             return None
         return max(self.total - self.done, 0) * elapsed / made
 

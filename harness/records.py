@@ -164,3 +164,5 @@ class RunRecord(Record):
     request: dict[str, JsonValue]
     environment: dict[str, JsonValue]
     stages: tuple[StageResult, ...]
+    stopped: str | None = None
+    """What stopped the last attempt, where something did: a guard, a missing file."""

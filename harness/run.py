@@ -16,7 +16,7 @@ from typing import Any
 
 from harness import plugins
 from harness.config import RunConfig
-from harness.errors import ConfigError, PluginError
+from harness.errors import CollapseError, ConfigError, DataError, PluginError
 from harness.machine import environment
 from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent, costs
 from harness.pinned import contents
@@ -35,9 +35,13 @@ def run(config: RunConfig, store: Store, display: Display | None = None) -> RunR
     bench = Bench.build(config)
     with store.begin(bench.request, environment()):
         progress = Progress(bench, store, display or Silent())
+        store.stopped(None)
         try:
             for stage in stages(config.iterations):
                 progress.perform(stage)
+        except (CollapseError, DataError) as error:
+            store.stopped(str(error))
+            raise
         finally:
             progress.engine.release()
         return store.record()

@@ -2,6 +2,7 @@
 
     <run>/request.json                               the exact request, defaults included
     <run>/environment.json                           what it began on
+    <run>/stopped.json                               why the last attempt ended early, if it did
     <run>/lock                                       held while a process works here
     <run>/stages/01-evaluate/M1/head_to_head.jsonl   rows, as they finish
     <run>/stages/01-evaluate/M1/head_to_head.json    an EvalResult: this evaluation is done
@@ -87,6 +88,14 @@ class Store:
                 )
         write_json(path, request)
 
+    def stopped(self, why: str | None) -> None:
+        """Note what stopped an attempt; None when one begins."""
+        path = self.folder / "stopped.json"
+        if why is not None:
+            write_json(path, {"stopped": why})
+        else:
+            path.unlink(missing_ok=True)
+
     def stage_folder(self, stage: Stage) -> Path:
         """Where a stage keeps its files."""
         return self.folder / "stages" / str(stage)
@@ -138,6 +147,7 @@ class Store:
             StoreError: there is no run here, or a file of it is damaged.
         """
         request, environment = self.folder / "request.json", self.folder / "environment.json"
+        stopped = self.folder / "stopped.json"
         if not request.exists():
             raise StoreError(f"{self.folder} holds no run (no request.json); give a run's folder")
         results = [
@@ -151,6 +161,7 @@ class Store:
             request=_read_json(request),
             environment=_read_json(environment),
             stages=tuple(results),
+            stopped=_read_json(stopped)["stopped"] if stopped.exists() else None,
         )
 
     def _with_evaluations(self, result: StageResult) -> StageResult:

@@ -75,6 +75,9 @@ def _state(record: RunRecord) -> str:
     """Say how far the run is."""
     missing = missing_stages(record)
     done = len(record.stages)
+    if record.stopped:
+        why = visible(record.stopped)
+        return f"Stopped after {done} of {done + len(missing)} stages: {why}"
     if not done:
         return "Not a single stage has finished yet: give the same command again to continue."
     if missing:

@@ -80,7 +80,9 @@ def differences(record: RunRecord) -> Iterator[Table]:
                 _row(
                     f"{label(series.name)}, {label(name)}",
                     [
-                        one.metric(name, failed=_asked(series, step) - one.n) if one.n else None
+                        one.metric(name, failed=_asked(series, step) - one.n)
+                        if series.results.keys() >= set(step)
+                        else None
                         for one, step in zip(found, steps, strict=True)
                     ],
                     signed=True,

@@ -8,6 +8,7 @@ import pytest
 
 from harness import plugins
 from harness.config import Choice, RunConfig, presets, read_config, validate
+from harness.data import hub
 from harness.judge import pairwise, pointwise
 from training.self_rewarding.propose import load_template
 

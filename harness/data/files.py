@@ -66,7 +66,10 @@ def file_kind(source: str) -> str | None:
     if kind is None and not path.exists():
         if _HUB.fullmatch(source):
             return None
-        raise DataError(f"there is no file {source!r}; name a file ({_kinds()}) or a hub data set")
+        raise DataError(
+            f"there is no file {source!r} in {Path.cwd()}; "
+            f"name a file ({_kinds()}) or a hub data set"
+        )
     if kind is None or not path.is_file():
         wrong = "is no file" if path.exists() else "does not exist"
         raise DataError(f"data file {source!r} {wrong}; wanted a file ({_kinds()})")

@@ -6,7 +6,7 @@ import pytest
 
 from harness.config import RunConfig
 from harness.engines.scripted import Scripted
-from harness.errors import ConfigError, HarnessError, StoreError
+from harness.errors import CollapseError, ConfigError, HarnessError, StoreError
 from harness.metering import KeptEngine, Meter, Silent
 from harness.records import ModelRef
 from harness.run import run, stages
@@ -185,3 +185,15 @@ def test_two_models_at_once_are_refused():
             pass
     with engine.open(other) as loaded:
         assert loaded.ref.name == "M1"
+
+
+def test_what_stopped_a_run_is_kept_until_it_goes_on(store, monkeypatch):
+    def collapse(trainer, model, iteration, workspace):
+        raise CollapseError("M1 cannot judge")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("example_plugin.Renaming.improve", collapse)
+        with pytest.raises(CollapseError):
+            run(request(), store)
+    assert store.record().stopped == "M1 cannot judge"
+    assert run(request(), store).stopped is None

@@ -130,3 +130,10 @@ def test_a_folder_that_cannot_be_written_is_one_line(whole_run, tmp_path):
     (tmp_path / "report.md").mkdir()
     with pytest.raises(StoreError, match="cannot write"):
         Markdown(Markdown.Config()).render(whole_run, tmp_path)
+
+
+def test_a_run_that_a_guard_stopped_says_why(small_run: RunRecord) -> None:
+    stopped = small_run.model_copy(update={"stopped": "M1 cannot judge: 63% of its verdicts <b>"})
+    text = markdown(stopped)
+    assert "Stopped after 3 of 3 stages: M1 cannot judge: 63% of its verdicts" in text
+    assert "<b>" not in text

@@ -1,4 +1,4 @@
-"""Turn judged candidates into preference pairs: the best against the worst (section 2.4).
+"""Turn judged candidates into preference pairs: the best against the worst (section 2.3).
 
     candidate   mean of its readable verdicts
     "a"         4.67                             chosen

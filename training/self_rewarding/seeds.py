@@ -4,7 +4,7 @@
     EFT   rubric with question and answer -> "on topic, gives an answer, right, ... Score: 4"
 
 A group of judgements is kept only where its order agrees with the human ranking, and the most
-common score is thinned (section 2.2 of the paper).
+common score is thinned (section 3.1.1 of the paper).
 """
 
 from collections import Counter
@@ -81,7 +81,9 @@ def load(settings: Seeds, seed: int) -> Human:
     files = [name for name in settings.held_out if not name.startswith(datasets.MICROWORLD)]
     if files or settings.disjoint:
         held_out = datasets.texts(files) if files else []
-        apart = split_seeds(demonstrations, groups, held_out, seed=seed, disjoint=settings.disjoint)
+        apart = split_seeds(
+            demonstrations, groups, held_out, settings.ift_share, seed, settings.disjoint
+        )
         demonstrations, groups = apart.demonstrations, apart.groups
         overlap.update(apart.dropped)
     shown = _draw(demonstrations, settings.ift_rows, seed)

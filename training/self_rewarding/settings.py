@@ -35,7 +35,7 @@ class Draw(Record):
 
 
 class Seeds(Record):
-    """The human data that M1 learns from (section 2.2 of the paper)."""
+    """The human data that M1 learns from (section 3.1.1 of the paper)."""
 
     ift: str | tuple[str, ...]
     """Demonstrations: a file, a hub name or a `microworld:` source, or several of them."""
@@ -45,6 +45,8 @@ class Seeds(Record):
     """Ranked answers to learn judging from; left out, it is the paper's ablation without EFT."""
     eft_groups: int | None = Field(default=None, ge=1)
     """At most so many prompts with their ranked answers."""
+    ift_share: float = Field(default=0.5, ge=0, le=1)
+    """Of the prompts that both sources have, the share that goes to IFT; the others to EFT."""
     held_out: tuple[str, ...] = ()
     """What evaluations use: its prompts and answers are kept out of training."""
     disjoint: bool = True
@@ -71,7 +73,7 @@ class Guards(Record):
 
 
 class Selection(Record):
-    """Early stopping by comparing each checkpoint with the one before (section 3.1.2).
+    """Early stopping by comparing each checkpoint with the one before (section 3.1.3).
 
     The paper saves every 200 steps and lets Claude 2 compare generations on 253 validation
     prompts. Here M_t judges them, as it judges its candidates. Checkpoints are saved every

@@ -120,7 +120,7 @@ class Tokenizer:
         return chat_ids(self._tokenizer, (Message("user", prompt),), add_generation_prompt=True)
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
 
