@@ -8,7 +8,7 @@ import typer
 
 from harness import machine
 
-M0_STEPS = 8000
+M0_STEPS = 6133
 """What the shipped M0 was pretrained for."""
 
 microworld = typer.Typer(help="The embedded world: rebuild its M0.", no_args_is_help=True)
