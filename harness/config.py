@@ -5,7 +5,7 @@
 
     [trainer]
     name = "self_rewarding"            # a plug-in by name; the other keys are its own options
-    candidates = 4
+    candidates = { n = 4 }
 
 A request is a TOML file or the name of one that comes with the harness (`harness/presets/`).
 Unknown keys are refused, with the closest known one.

@@ -18,7 +18,7 @@ _HEAD = 1 << 20
 def contents(request: Mapping[str, Any]) -> dict[str, str]:
     """Hash every existing file, and every folder with weights, that a request names."""
     named = {text for text in _texts(request) if 0 < len(text) < 4096 and "\0" not in text}
-    found = {text: _hash(Path(text).expanduser()) for text in sorted(named)}
+    found = {text: _hash(Path(text)) for text in sorted(named)}
     return {text: digest for text, digest in found.items() if digest}
 
 

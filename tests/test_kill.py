@@ -1,32 +1,84 @@
-"""Kill -9 at many points of a run; the same command must finish it, with the same rows.
+"""Kill -9 at many points of every stage; the same command must finish the run, losing nothing.
 
-Each attempt is a forked process that kills itself in the middle of its k-th write, so that every
-kind of file is torn once: row logs, results, weights.
+Each attempt is a forked process that kills itself: in the middle of a row, before a finished file
+or folder is given its name, and in the middle of every training. No point is visited twice.
 """
 
 import json
 import os
 import signal
 import traceback
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from harness import rows
+from harness.metering import Meter
+from harness.rows import RowLog
 from harness.run import run
 from harness.store import Store
 
-MULTIPLE = 13
-"""Every so many writes there is a kill."""
+ROWS_BETWEEN_KILLS = 30
 
 
-def _attempt(request, folder, writes):
-    """Run in a forked process that dies at its `writes`-th write; say whether it finished."""
+class Killer:
+    """Decides where the next attempt dies; what it has visited outlives it in a file."""
+
+    def __init__(self, visited: Path) -> None:
+        self.visited = visited
+        self.rows = 0
+
+    def at(self, point: str) -> None:
+        """Die here, unless an earlier attempt has."""
+        known = self.visited.read_text().splitlines() if self.visited.exists() else []
+        if point not in known:
+            with self.visited.open("a") as file:
+                file.write(f"{point}\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def arm(self, root: Path) -> None:
+        """Put a trap before every kind of write, in this process."""
+        append, replace, rename, progress = (
+            RowLog.append,
+            Path.replace,
+            Path.rename,
+            Meter.progress,
+        )
+
+        def torn_append(log, key, row):
+            self.rows += 1
+            if self.rows == ROWS_BETWEEN_KILLS:
+                line = json.dumps({"key": key, "row": row}).encode()
+                os.write(log._file.fileno(), line[: len(line) // 2])
+                self.at(f"{log.path.relative_to(root)} {key}")
+            append(log, key, row)
+
+        def before_replace(path, target):
+            self.at(str(Path(target).relative_to(root)))
+            return replace(path, target)
+
+        def before_rename(path, target):
+            self.at(str(Path(target).relative_to(root)))
+            return rename(path, target)
+
+        def in_training(meter, what, done, total):
+            if what.startswith("train") and done == max(1, total // 2):
+                stage = "02" if what.endswith("M2") else "01"
+                self.at(f"stages/{stage}-train/{what} step {done}")
+            progress(meter, what, done, total)
+
+        RowLog.append, Path.replace, Path.rename = torn_append, before_replace, before_rename
+        Meter.progress = in_training
+
+
+def attempt(request, folder, killer=None):
+    """Run in a forked process; say whether it finished."""
     child = os.fork()
     if child == 0:
-        _die_at(writes)
         try:
+            if killer:
+                killer.arm(folder)
             run(request, Store(folder))
         except BaseException:  # noqa: BLE001 - the child must end here, whatever happened
             traceback.print_exc()
@@ -40,76 +92,54 @@ def _attempt(request, folder, writes):
     return True
 
 
-def _die_at(writes):
-    """Make the process kill itself at a write: half a row is written, or a file not renamed."""
-    count = 0
-    append, replace, rename = rows.RowLog.append, Path.replace, Path.rename
-
-    def counted():
-        nonlocal count
-        count += 1
-        return count == writes
-
-    def torn_append(log, key, row):
-        if counted():
-            line = json.dumps({"key": key, "row": row}).encode()
-            os.write(log._file.fileno(), line[: len(line) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        append(log, key, row)
-
-    def no_replace(path, target):
-        if counted():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return replace(path, target)
-
-    def no_rename(path, target):
-        if counted():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return rename(path, target)
-
-    rows.RowLog.append, Path.replace, Path.rename = torn_append, no_replace, no_rename
-
-
-def _logs(folder):
+def logs(folder):
     """All rows, by file; without the costs, which count attempts."""
     found = {}
     for path in sorted(folder.rglob("*.jsonl")):
         if path.name != "costs.jsonl":
             lines = path.read_bytes().split(b"\n")[:-1]
-            found[str(path.relative_to(folder))] = [json.loads(line) for line in lines]
+            entries = [json.loads(line) for line in lines]
+            found[str(path.relative_to(folder))] = {e["key"]: e["row"] for e in entries}
+            assert len(entries) == len(found[str(path.relative_to(folder))])
     return found
 
 
-@pytest.mark.timeout(600)
-def test_killed_again_and_again_a_run_ends_as_if_it_never_was(tiny_request, tmp_path):
+@pytest.mark.timeout(900)
+def test_killed_at_every_kind_of_point_a_run_ends_as_if_it_never_was(tiny_request, tmp_path):
     for name in ("harness.engines.loaded_transformers", "training.trl_sft", "training.trl_dpo"):
         import_module(name)  # once, not in every attempt
-    request = tiny_request(iterations=2)
-    assert _attempt(request, tmp_path / "whole", writes=-1)
-    whole = _logs(tmp_path / "whole")
+    request = tiny_request(iterations=2, sft={"checkpoint_every": 10}, dpo={"checkpoint_every": 1})
+    assert attempt(request, tmp_path / "whole")
+    whole = logs(tmp_path / "whole")
 
-    torn, kills = tmp_path / "torn", 0
+    torn, visited = tmp_path / "torn", tmp_path / "visited"
     before: dict[Path, bytes] = {}
-    while not _attempt(request, torn, writes=MULTIPLE):
-        kills += 1
+    while not attempt(request, torn, Killer(visited)):
         kept = {path: path.read_bytes() for path in torn.rglob("*.jsonl")}
         for path, data in before.items():
-            whole_lines = data[: data.rfind(b"\n") + 1]
-            assert kept[path].startswith(whole_lines), f"{path} lost or changed a finished row"
+            finished_rows = data[: data.rfind(b"\n") + 1]
+            assert kept[path].startswith(finished_rows), f"{path} lost or changed a finished row"
         before = kept
-    assert kills >= 20, f"only {kills} kills"
 
-    finished = _logs(torn)
+    points = visited.read_text().splitlines()
+    stages = Counter(point.split("/")[1] for point in points if point.startswith("stages/"))
+    print(f"{len(points)} kills: {dict(stages)}")
+    for stage in ("00-evaluate", "01-train", "01-evaluate", "02-train", "02-evaluate"):
+        assert stages[stage] >= 3, points
+    for training in ("train SFT", "train M1", "train M2"):
+        assert any(training in point for point in points), points
+
+    finished = logs(torn)
     assert finished.keys() == whole.keys()
     same = total = 0
     for name in whole:
-        before, after = ({r["key"]: r["row"] for r in logs[name]} for logs in (whole, finished))
-        assert before.keys() == after.keys(), name
-        total += len(before)
-        same += sum(after[key] == row for key, row in before.items())
+        assert finished[name].keys() == whole[name].keys(), name
+        total += len(whole[name])
+        same += sum(finished[name][key] == row for key, row in whole[name].items())
     # A row draws the same random numbers in any batch; what is left is the arithmetic's rounding.
     assert same >= 0.99 * total
     record, uninterrupted = Store(torn).record(), Store(tmp_path / "whole").record()
-    assert [s.stage for s in record.stages] == [s.stage for s in uninterrupted.stages]
-    names = [[m.name for m in (*s.comparators, s.model)] for s in record.stages]
-    assert names == [[m.name for m in (*s.comparators, s.model)] for s in uninterrupted.stages]
+    for stage, other in zip(record.stages, uninterrupted.stages, strict=True):
+        assert stage.stage == other.stage
+        models, others = ((*s.comparators, s.model) for s in (stage, other))
+        assert [m.name for m in models] == [m.name for m in others]

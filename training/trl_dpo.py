@@ -4,7 +4,7 @@
     2 41 3       77 12 1      9 1           |  -4.1               -7.9
 
 Stock, the trainer tokenizes text again, and may reload its reference from wherever the model's
-configuration says it came from. Two of its private methods are overridden so that it takes ids,
+configuration says it came from. Private methods of it are overridden so that it takes ids,
 and so that the model in memory writes its own reference log-probabilities before the first step.
 Tests compare the losses with the stock trainer's.
 """

@@ -248,6 +248,9 @@ def texts(table: Table) -> list[str]:
 
 
 def _readers(entry: _Entry) -> Iterator[Any]:
+    for name in ("messages", "prompt", "chosen", "rejected"):
+        for message in _messages(entry.row.get(name)):
+            yield lambda text=message: text
     if entry.has(*PROMPT, "messages", "chosen"):
         yield entry.prompt
     if entry.has(*RESPONSE, "messages", "instances", "chosen"):
@@ -255,6 +258,13 @@ def _readers(entry: _Entry) -> Iterator[Any]:
     for name in ("chosen", "rejected"):
         if entry.has(name):
             yield lambda name=name: entry.answer(name)
+
+
+def _messages(value: Any) -> list[str]:
+    """Every turn of a conversation, whoever speaks."""
+    turns = value if isinstance(value, list) else ()
+    contents = (turn.get("content") for turn in turns if isinstance(turn, dict))
+    return [content for content in contents if isinstance(content, str) and content.strip()]
 
 
 def _entries(table: Table, one_of: Sequence[str]) -> Iterator[_Entry]:

@@ -30,7 +30,8 @@ from harness.microworld import items
 
 Source = str | Sequence[str]
 MICROWORLD = "microworld:"
-_MADE: dict[str, Callable[..., Sequence[PromptRow | Demonstration | RankedGroup]]] = {
+_Maker = Callable[..., Sequence[PromptRow | Demonstration | RankedGroup]]
+_MADE: dict[str, _Maker] = {
     "ift": microworld.demonstrations,
     "eft": microworld.ranked_groups,
     "prompts": microworld.training_prompts,
@@ -46,7 +47,9 @@ def check(source: Source) -> None:
         DataError: a file that does not exist, or a name that nothing can have.
     """
     for name in [source] if isinstance(source, str) else source:
-        if not name.startswith(MICROWORLD):
+        if name.startswith(MICROWORLD):
+            _maker(name)
+        else:
             file_kind(name)
 
 
@@ -211,11 +214,16 @@ def _read(source: str, rows: int | None, seed: int, kind: _Kind[Row]) -> Loaded[
 def _make(
     source: str, rows: int | None, seed: int
 ) -> Sequence[PromptRow | Demonstration | RankedGroup]:
+    make = _maker(source)
+    return make(seed=seed) if rows is None else make(rows, seed=seed)
+
+
+def _maker(source: str) -> _Maker:
     make = _MADE.get(source.removeprefix(MICROWORLD))
     if make is None:
         known = ", ".join(f"{MICROWORLD}{name}" for name in _MADE)
         raise DataError(f"there is no data source {source!r}; the micro-world has {known}")
-    return make(seed=seed) if rows is None else make(rows, seed=seed)
+    return make
 
 
 def _together(parts: Sequence[Loaded[Row]], kind: _Kind[Row]) -> Loaded[Row]:

@@ -40,8 +40,7 @@ def split_seeds(
     """Take what is held out from seed data, and divide it so that no prompt is on both sides.
 
     Args:
-        demonstrations: Candidates for IFT. A prompt stays with its first demonstration's source
-            order; several demonstrations of one prompt may stay.
+        demonstrations: Candidates for IFT; several of one prompt may stay.
         groups: Candidates for EFT. Of several groups with the same prompt the first stays.
         exclude: Held-out texts, prompts and answers alike. A demonstration goes if its prompt or
             its answer is one, a group if its prompt is one, a ranked answer if it is one.

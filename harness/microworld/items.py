@@ -41,7 +41,11 @@ def parse(prompt: str) -> Item | None:
 
 
 def is_held_out(item: Item) -> bool:
-    """Whether the fact is kept for evaluation: a seventh of all facts is, by a stable hash."""
+    """Whether the fact is kept for evaluation: a seventh of all facts is, by a stable hash.
+
+    A sum and its mirror image (6 and 7, 7 and 6) are two facts: one of them may be trained on while
+    the other is held out.
+    """
     digest = hashlib.md5((item.category + item.key).encode(), usedforsecurity=False).hexdigest()
     return int(digest, 16) % 7 == 0
 

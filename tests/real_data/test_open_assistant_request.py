@@ -41,7 +41,7 @@ def human(request_config):
     """Load everything that the trainer could draw its seeds from."""
     options = plugins.build(plugins.TRAINERS, request_config.trainer).plugin.config.seeds
     everything = options.model_copy(update={"ift_rows": None, "eft_groups": None})
-    return seeds.load(everything, seed=0)
+    return seeds.load(everything, everything.held_out, seed=0)
 
 
 def test_the_held_out_set_has_the_published_counts(request_config):
@@ -78,5 +78,5 @@ def test_a_source_that_is_not_held_out_lets_held_out_texts_through(request_confi
     options = plugins.build(plugins.TRAINERS, request_config.trainer).plugin.config.seeds
     careless = options.model_copy(update={"held_out": (), "ift_rows": None, "eft_groups": None})
     held_out = {key(text) for text in datasets.texts("data/preferences/oasst1_en_validation.jsonl")}
-    asked = [row.prompt for row in seeds.load(careless, seed=0).ift]
+    asked = [row.prompt for row in seeds.load(careless, careless.held_out, seed=0).ift]
     assert any(key(prompt) in held_out for prompt in asked)

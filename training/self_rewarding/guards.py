@@ -69,6 +69,14 @@ class Watch:
                 "stop at this model"
             )
 
+    def positives(self, perfect: int) -> None:
+        """Check that a round that learns from perfect answers has any."""
+        if perfect == 0:
+            self._say(
+                f"{self.model} judged no answer perfect: the next model would be trained on the "
+                "same rows as this one. Use more prompts or candidates, or learn from preferences"
+            )
+
     def _say(self, message: str) -> None:
         if self.guards.on_collapse == "stop":
             raise CollapseError(f"{message}; {GO_ON}")

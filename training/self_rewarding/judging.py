@@ -55,7 +55,7 @@ def judge_candidates(
     """Judge every candidate `judge.sampling.n` times, identical texts of a prompt only once.
 
     Returns:
-        The verdicts by candidate; a candidate that failed has none.
+        The verdicts by candidate; one that failed or was cut off has none.
     """
     text = {row.id: row.prompt for row in prompts}
     same = distinct(candidates)
@@ -93,11 +93,11 @@ def by_prompt(
 
 
 def distinct(candidates: Mapping[str, Candidate]) -> dict[str, str]:
-    """Map every candidate that can be judged to the first with the same prompt and text."""
+    """Map every candidate that ended to the first with the same prompt and text."""
     first: dict[tuple[str, str], str] = {}
     same: dict[str, str] = {}
     for key, candidate in candidates.items():
-        if candidate.failure is None:
+        if candidate.ended:
             prompt = key.rpartition("/")[0]
             same[key] = first.setdefault((prompt, candidate.text), key)
     return same

@@ -5,6 +5,7 @@
     "b"         3.00
     "c"         1.33                             rejected
     "d"         none was readable                takes no part
+    "e"         cut off, so not even judged      takes no part
 
 Equal means teach nothing, and neither do identical texts: such prompts give no pair, counted by
 cause. Among equal best (or worst) candidates the first drawn is taken.
@@ -93,17 +94,17 @@ def choose_pairs(rounds: Sequence[tuple[str, Sequence[Judged]]]) -> Pairing:
     pairs: list[Pair] = []
     without: Counter[str] = Counter()
     for prompt, candidates in rounds:
-        scored = [(c.score, c.candidate) for c in candidates if c.candidate.ended]
-        ranked = [(score, candidate) for score, candidate in scored if score is not None]
+        ended = [c for c in candidates if c.candidate.ended]
+        ranked = [(c.score, c.candidate) for c in ended if c.score is not None]
         if len(ranked) < 2:
-            without["too_few_scored"] += 1
+            without["unreadable" if len(ended) > 1 else "not_ended"] += 1
             continue
         high, chosen = max(ranked, key=lambda pair: pair[0])
         low, rejected = min(ranked, key=lambda pair: pair[0])
-        if high == low:
-            without["tie"] += 1
-        elif chosen.text == rejected.text:
+        if len({candidate.text for _, candidate in ranked}) == 1:
             without["identical"] += 1
+        elif high == low:
+            without["tie"] += 1
         else:
             pairs.append(Pair(prompt, chosen, rejected, high, low))
     return Pairing(tuple(pairs), dict(without))

@@ -46,12 +46,16 @@ def _propose(
 ) -> Proposals:
     proposing = settings.proposing
     earlier = [prompt for folder in workspace.earlier for prompt in _kept(folder)]
-    held_out = datasets.held_out(settings.seeds.held_out)
+    held_out = datasets.held_out(settings.held_out)
+    if proposing.apart_from == "round":
+        earlier = []
     if proposing.file is not None:
         given = datasets.prompts(proposing.file, None, workspace.seed)
         prompts = [row.prompt for row in given.rows]
-        return draw(prompts, proposing.wanted, workspace.seed, earlier, held_out)
-    human = seeds.load(settings.seeds, workspace.seed).ift
+        # With one seed the rounds go through one shuffled list, each where the last one stopped.
+        order = workspace.seed if earlier else seed
+        return draw(prompts, proposing.wanted, order, earlier, held_out)
+    human = seeds.load(settings.seeds, settings.held_out, workspace.seed).ift
     shown = list(dict.fromkeys(row.prompt for row in human))
     with (
         workspace.engine.open(proposing.model or model) as writer,

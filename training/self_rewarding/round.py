@@ -53,6 +53,7 @@ class Round:
         groups = judging.by_prompt(prompts, candidates, given)
         pairing = choose_pairs(groups)
         metrics: dict[str, JsonValue] = {
+            "texts": {"rubric": self.rubric.fingerprint},
             "prompts": proposed,
             "candidates": judging.candidate_metrics(candidates),
             "judgements": judging.verdict_metrics(candidates, given),
@@ -67,6 +68,7 @@ class Round:
             start = self.workspace.lineage[0]
             perfect = positives.perfect(groups)
             metrics["positives"] = len(perfect)
+            watch.positives(len(perfect))
             trained = positives.imitate(perfect, start, self.name, self.config, self.workspace)
         kept = selection.select(
             trained, start, self.model, self.rubric, self.config, self.workspace

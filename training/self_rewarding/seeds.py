@@ -60,10 +60,11 @@ class Accepted:
     """groups = groups_kept + groups_dropped, and accepted = rows + thinned."""
 
 
-def load(settings: Seeds, seed: int) -> Human:
+def load(settings: Seeds, held_out: Sequence[str], seed: int) -> Human:
     """Read the seed data, without what is held out and, where asked, without overlap.
 
-    What must go goes first, and only then are as many drawn as are asked for.
+    `held_out` are the sources that nothing may be trained on. What must go goes first, and only
+    then are as many drawn as are asked for.
 
     Returns:
         Rows, and where the others went: of demonstrations `read == rows + sum(dropped)`, and of
@@ -77,12 +78,13 @@ def load(settings: Seeds, seed: int) -> Human:
     if settings.eft is not None:
         eft = datasets.ranked_groups(settings.eft, _made(settings.eft, settings.eft_groups), seed)
     demonstrations, groups, overlap = ift.rows, eft.rows, Counter[str]()
-    # What the micro-world holds out it never makes: whole facts, however they are asked about.
-    files = [name for name in settings.held_out if not name.startswith(datasets.MICROWORLD)]
-    if files or settings.disjoint:
-        held_out = datasets.texts(files) if files else []
+    if held_out or settings.disjoint:
+        files = [name for name in held_out if not name.startswith(datasets.MICROWORLD)]
+        is_held_out = datasets.held_out(held_out)
+        asked = {row.prompt for row in demonstrations} | {row.prompt for row in groups}
+        gone = [*(datasets.texts(files) if files else ()), *filter(is_held_out, asked)]
         apart = split_seeds(
-            demonstrations, groups, held_out, settings.ift_share, seed, settings.disjoint
+            demonstrations, groups, gone, settings.ift_share, seed, settings.disjoint
         )
         demonstrations, groups = apart.demonstrations, apart.groups
         overlap.update(apart.dropped)

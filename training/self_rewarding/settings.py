@@ -4,9 +4,9 @@ The measured values for the embedded micro-world are in `harness/presets/micro.t
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.protocols import Sampling
 from harness.records import Record
@@ -76,11 +76,13 @@ class Selection(Record):
     """Early stopping by comparing each checkpoint with the one before (section 3.1.3).
 
     The paper saves every 200 steps and lets Claude 2 compare generations on 253 validation
-    prompts. Here M_t judges them, as it judges its candidates. Checkpoints are saved every
+    prompts. Here M_t judges them, as it judges its candidates; of M1's own training M1 does, and
+    of the SFT baseline's nobody could, so that its last one is kept. Checkpoints are saved every
     `checkpoint_every` steps of `sft` and `dpo`.
     """
 
     prompts: str
+    """Kept out of training, like `seeds.held_out`."""
     rows: int | None = Field(default=253, ge=1)
 
 
@@ -105,3 +107,20 @@ class SelfRewardingSettings(Record):
     were judged perfect."""
     guards: Guards = Guards()
     selection: Selection | None = None
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """All that nothing may be trained on."""
+        validation = (self.selection.prompts,) if self.selection else ()
+        return (*self.seeds.held_out, *validation)
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        if self.selection and not (self.sft.checkpoint_every and self.dpo.checkpoint_every):
+            raise ValueError("selection needs sft.checkpoint_every and dpo.checkpoint_every")
+        if self.dpo.lora and self.dpo.lora.save == "adapter":
+            raise ValueError(
+                'dpo.lora.save = "adapter" would leave each M_t an adapter on the one before; '
+                'set "merged"'
+            )
+        return self

@@ -10,7 +10,7 @@ template writes after its prompt, up to the first end token: nothing after that 
 from collections.abc import Iterable
 from pathlib import Path
 
-from transformers import AutoConfig
+from transformers import AutoConfig, GenerationConfig
 
 from harness.checkpoints import chat_ids, chat_template_hash, chat_text, is_adapter, locate
 from harness.data.examples import Demonstration
@@ -50,6 +50,8 @@ class Tokenizer:
                 "tokenizer_config.json"
             )
         self._end: int = self._tokenizer.eos_token_id
+        self._ends = {self._end, *_configured_ends(model)}
+        self.chat_template = chat_template_hash(self._tokenizer)
         self.context = _context(model)
         """The longest prompt plus completion, in tokens; None where the model has no limit."""
 
@@ -59,7 +61,7 @@ class Tokenizer:
         Raises:
             DataError: the model would be asked in another form than it is trained in.
         """
-        own = chat_template_hash(self._tokenizer)
+        own = self.chat_template
         if engines != own:
             raise DataError(
                 f"the engine prompts {self._name} with the chat template {engines}, and training "
@@ -104,8 +106,10 @@ class Tokenizer:
             after = whole[len(before) :]
         else:
             after = self._ids(self._after(turns, response))
-        ended = after[: after.index(self._end)] if self._end in after else after
-        return Example(tuple(before), (*ended, self._end))
+        # At the first token that ends an answer: nothing after it is ever sampled.
+        last = next((place for place, id in enumerate(after) if id in self._ends), None)
+        ended = [*after, self._end] if last is None else after[: last + 1]
+        return Example(tuple(before), tuple(ended))
 
     def _after(self, turns: tuple[Message, ...], response: str) -> str:
         """Find what is answered where its first token would reach into the prompt.
@@ -134,3 +138,13 @@ def _context(model: ModelRef) -> int | None:
         raise unloadable(model, error) from error
     context: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
     return context
+
+
+def _configured_ends(model: ModelRef) -> list[int]:
+    """Read which tokens, beside the tokenizer's, end an answer when this model generates."""
+    try:
+        config = GenerationConfig.from_pretrained(locate(model), revision=model.revision or "main")
+    except OSError:  # a model need not have one
+        return []
+    ends = config.eos_token_id
+    return [id for id in (ends if isinstance(ends, list) else [ends]) if isinstance(id, int)]

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from harness.checkpoints import locate
 from harness.data import datasets
 from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
 from harness.protocols import Improvement, Workspace
 from harness.records import ModelRef
 from training.job import Trained
-from training.self_rewarding import positives, seeds, selection
+from training.self_rewarding import judging, positives, seeds, selection
 from training.self_rewarding.guards import Watch
 from training.self_rewarding.propose import load_template
 from training.self_rewarding.round import Round
@@ -38,9 +39,11 @@ class SelfRewarding:
         self.config = config
         self.rubric = pointwise(config.rubric)
         load_template(config.proposing.template)
-        named = (config.seeds.ift, config.seeds.eft, config.seeds.held_out, config.proposing.file)
+        named = (config.seeds.ift, config.seeds.eft, config.held_out, config.proposing.file)
         for source in filter(None, named):
             datasets.check(source)
+        if config.proposing.model is not None:
+            locate(config.proposing.model)
 
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
         """Make M1 from human seeds, or M_t+1 from what M_t writes and thinks of it.
@@ -58,15 +61,21 @@ class SelfRewarding:
         settings = self.config.seeds
         with workspace.part("seeds"):
             tokenizer = self._tokenizer(model, workspace)
-            human = seeds.load(settings, workspace.seed)
+            human = seeds.load(settings, self.config.held_out, workspace.seed)
             examples = tokenizer.demonstrations(human.ift)
             verdicts = seeds.annotations(human.eft) if settings.annotator == "data" else {}
         watch = Watch(self.config.guards, "SFT")
         baseline = self._fine_tune(model, examples, watch.model, workspace)
-        metrics: dict[str, JsonValue] = {"seeds": human.metrics, "sft": baseline.metrics}
+        metrics: dict[str, JsonValue] = {
+            "texts": {"rubric": self.rubric.fingerprint, "chat_template": tokenizer.chat_template},
+            "seeds": human.metrics,
+            "sft": baseline.metrics,
+        }
         if settings.eft is not None:
             if settings.annotator == "sft":
                 verdicts = self._annotate(human.eft, baseline.model, workspace)
+                read = [outcome for _, outcome in verdicts.values()]
+                watch.verdicts(len(read), judging.failures(read))
             taught = seeds.accept(human.eft, verdicts, settings.most_common_share, workspace.seed)
             watch.judgements(len(human.eft), [row.score for row in taught.rows], taught.dropped)
             examples += tokenizer.judgements(taught.rows, self.rubric)

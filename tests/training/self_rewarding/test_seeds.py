@@ -15,10 +15,14 @@ from harness.protocols import Request, Sampling
 from harness.rows import RowLog
 from tests.training.self_rewarding.scripts import script
 from training.self_rewarding import seeds
-from training.self_rewarding.seeds import Human, Judgement, accept, load, thin
+from training.self_rewarding.seeds import Human, Judgement, accept, thin
 from training.self_rewarding.settings import Seeds
 
 RUBRIC = pointwise("five_points")
+
+
+def load(settings: Seeds, seed: int) -> Human:
+    return seeds.load(settings, settings.held_out, seed)
 
 
 def save(path: Path, rows: Sequence[dict[str, object]]) -> str:
