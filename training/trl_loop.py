@@ -172,12 +172,14 @@ def tidily() -> Iterator[None]:
     bars: Any = transformers_logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
-    speaker = logging.getLogger("transformers.trainer_utils")
-    speaker.addFilter(_concerns_somebody)
+    speakers = [logging.getLogger(f"transformers.{name}") for name in ("trainer", "trainer_utils")]
+    for speaker in speakers:
+        speaker.addFilter(_concerns_somebody)
     try:
         yield
     finally:
-        speaker.removeFilter(_concerns_somebody)
+        for speaker in speakers:
+            speaker.removeFilter(_concerns_somebody)
         if shown:
             bars.enable_progress_bar()
         gc.collect()  # a trainer and its model refer to each other
@@ -185,9 +187,18 @@ def tidily() -> Iterator[None]:
             torch.cuda.empty_cache()
 
 
-def _concerns_somebody(record: logging.LogRecord) -> bool:
+_NOBODYS = (
     # The trainer aligns the special tokens of the objects in memory; what is saved keeps its own.
-    return not record.getMessage().startswith("The tokenizer has new PAD/BOS/EOS tokens")
+    "The tokenizer has new PAD/BOS/EOS tokens",
+    # Tied weights are saved once, and tied again on loading.
+    "There were missing keys in the checkpoint model loaded: ['lm_head.weight']",
+    # Checkpoints are told apart by the step in their name, which never fails.
+    "mtime may not be reliable",
+)
+
+
+def _concerns_somebody(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_NOBODYS)
 
 
 def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue]) -> Trained:
