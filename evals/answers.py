@@ -8,10 +8,36 @@ An answer is asked for once: what the log holds is not asked again.
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from harness.data.examples import PromptRow
 from harness.protocols import LoadedModel, Request, Sampling, user
 from harness.records import Failure, Record
 from harness.rows import RowLog
+
+
+class Questions(Record):
+    """Which prompts are asked, and how answers are drawn. The defaults suit the embedded world."""
+
+    data: str = "microworld:evaluation"
+    """Prompts that no training has seen: see `harness.data.datasets.prompts`."""
+    limit: int | None = Field(default=None, gt=0)
+    """How many prompts to draw; all without it."""
+    temperature: float = Field(default=0.7, ge=0)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_tokens: int = Field(default=48, gt=0)
+    """Of an answer; a longer one is cut off, judged as it is, and counted."""
+    seed: int = 0
+
+    @property
+    def sampling(self) -> Sampling:
+        """One answer a prompt, drawn so."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+        )
 
 
 class Answer(Record):

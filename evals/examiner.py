@@ -15,7 +15,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from evals import answers
-from evals.answers import Answer
+from evals.answers import Answer, Questions
 from evals.protocol import protocol
 from harness import verdicts
 from harness.data import datasets
@@ -23,7 +23,7 @@ from harness.data.examples import PromptRow
 from harness.errors import ConfigError
 from harness.judge import Judge, pointwise
 from harness.protocols import LoadedModel, Sampling
-from harness.records import EvalResult, ItemResult, Metric, ModelRef, Outcome, Record, Score
+from harness.records import EvalResult, ItemResult, Metric, ModelRef, Outcome, Score
 from harness.rows import RowLog
 from harness.statistics.intervals import mean, share
 
@@ -33,18 +33,9 @@ class Examiner:
 
     needs_judge: ClassVar[bool] = True
 
-    class Config(Record):
+    class Config(Questions):
         """What to ask, and how it is marked. The defaults suit the embedded world."""
 
-        data: str = "microworld:evaluation"
-        """Prompts that no training has seen: see `harness.data.datasets.prompts`."""
-        limit: int | None = Field(default=None, gt=0)
-        """How many prompts to draw; all without it."""
-        temperature: float = Field(default=0.7, ge=0)
-        top_p: float = Field(default=0.9, gt=0, le=1)
-        max_tokens: int = Field(default=48, gt=0)
-        """Of an answer; a longer one is cut off, marked as it is, and counted."""
-        seed: int = 0
         rubric: str = "microworld"
         """A pointwise rubric: a built-in name or a file."""
         judge_max_tokens: int = Field(default=512, gt=0)
@@ -53,12 +44,7 @@ class Examiner:
         self.config = config
         self.rubric = pointwise(config.rubric)
         self.prompts = datasets.prompts(config.data, config.limit)
-        self.sampling = Sampling(
-            temperature=config.temperature,
-            top_p=config.top_p,
-            max_tokens=config.max_tokens,
-            seed=config.seed,
-        )
+        self.sampling = config.sampling
 
     def answer(self, model: LoadedModel, log: RowLog) -> None:
         """Have the model answer every prompt."""

@@ -20,7 +20,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from evals import answers
-from evals.answers import Answer
+from evals.answers import Answer, Questions
 from evals.protocol import protocol
 from harness import verdicts
 from harness.data import datasets
@@ -35,7 +35,6 @@ from harness.records import (
     Metric,
     ModelRef,
     Outcome,
-    Record,
     Score,
 )
 from harness.rows import RowLog
@@ -50,21 +49,12 @@ class HeadToHead:
 
     needs_judge: ClassVar[bool] = True
 
-    class Config(Record):
+    class Config(Questions):
         """What to ask, whom to compare with, and how. The defaults suit the embedded world."""
 
-        data: str = "microworld:evaluation"
-        """Prompts that no training has seen: see `harness.data.datasets.prompts`."""
-        limit: int | None = Field(default=None, gt=0)
-        """How many prompts to draw; all without it."""
         against: tuple[str, ...] = ("previous", "SFT")
         """Models by name; `previous` is the one that the model was trained from. Those that were
         not measured before are left out."""
-        temperature: float = Field(default=0.7, ge=0)
-        top_p: float = Field(default=0.9, gt=0, le=1)
-        max_tokens: int = Field(default=48, gt=0)
-        """Of an answer; a longer one is cut off, compared as it is, and marked so."""
-        seed: int = 0
         rubric: str = "microworld_compare"
         """A pairwise rubric: a built-in name or a file."""
         judge_max_tokens: int = Field(default=512, gt=0)
@@ -73,12 +63,7 @@ class HeadToHead:
         self.config = config
         self.rubric = pairwise(config.rubric)
         self.prompts = datasets.prompts(config.data, config.limit)
-        self.sampling = Sampling(
-            temperature=config.temperature,
-            top_p=config.top_p,
-            max_tokens=config.max_tokens,
-            seed=config.seed,
-        )
+        self.sampling = config.sampling
 
     def answer(self, model: LoadedModel, log: RowLog) -> None:
         """Have the model answer every prompt."""
