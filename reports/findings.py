@@ -53,9 +53,11 @@ def _judging(record: RunRecord, series: Series | None) -> str:
     levels = _levels(record, series, "pairwise_accuracy")
     if not levels:
         return "not a single judgement could be read, so no agreement can be given."
-    judges = [name for name in chain(record) if series.scores(name)]
+    first, *later = chain(record)
+    judges = [name for name in (first, *later) if series.scores(name)]
     # M1 is the first that was taught to judge; what comes after is the loop's own doing.
-    taught = judges[1:] if len(judges) > 2 else judges
+    taught = [name for name in later if name in judges]
+    taught = taught if len(taught) > 1 else judges
     if len(taught) < 2:
         return _sentences((), f"Agreement with human pairs (ties left out): {levels}")
     # Another mean than the levels': items are instructions, so that they can be paired.

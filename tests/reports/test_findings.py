@@ -63,3 +63,18 @@ def test_one_model_gives_levels_and_no_comparison(one_model):
     assert sentences["Instruction following"] == "Examiner score (of 5): M0 2.18."
     assert sentences["Judging"] == "Agreement with human pairs (ties left out): M0 0.52."
     assert sentences["Model against model"] == "no models were compared."
+
+
+def test_the_last_judge_is_compared_with_the_first_that_was_taught(whole_run):
+    """Also where M0 could not judge at all, and so has no scores to be left out."""
+    stages = []
+    for stage in whole_run.stages:
+        kept = tuple(
+            e.model_copy(update={"items": (), "metrics": ()})
+            if (e.model, e.evaluation) == ("M0", "judge_agreement")
+            else e
+            for e in stage.evaluations
+        )
+        stages.append(stage.model_copy(update={"evaluations": kept}))
+    mute = whole_run.model_copy(update={"stages": tuple(stages)})
+    assert said(mute)["Judging"].startswith("M3 and M1 not told apart")

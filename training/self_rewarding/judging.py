@@ -106,6 +106,7 @@ def distinct(candidates: Mapping[str, Candidate]) -> dict[str, str]:
 def candidate_metrics(candidates: Mapping[str, Candidate]) -> dict[str, JsonValue]:
     """Count what came back: asked = ended + truncated + failed."""
     made = list(candidates.values())
+    same = distinct(candidates)
     failed = Counter(c.failure.reason for c in made if c.failure)
     lengths = [len(c.token_ids) for c in made if c.failure is None]
     return {
@@ -113,7 +114,7 @@ def candidate_metrics(candidates: Mapping[str, Candidate]) -> dict[str, JsonValu
         "ended": sum(c.ended for c in made),
         "truncated": sum(not c.ended and c.failure is None for c in made),
         "failed": dict(failed),
-        "identical_to_another": len(made) - len(set(distinct(candidates).values())),
+        "identical_to_another": len(same) - len(set(same.values())),
         "mean_tokens": sum(lengths) / len(lengths) if lengths else None,
     }
 

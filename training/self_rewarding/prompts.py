@@ -53,7 +53,7 @@ def _propose(
         given = datasets.prompts(proposing.file, None, workspace.seed)
         prompts = [row.prompt for row in given.rows]
         # With one seed the rounds go through one shuffled list, each where the last one stopped.
-        order = workspace.seed if earlier else seed
+        order = workspace.seed if proposing.apart_from == "run" else seed
         return draw(prompts, proposing.wanted, order, earlier, held_out)
     human = seeds.load(settings.seeds, settings.held_out, workspace.seed).ift
     shown = list(dict.fromkeys(row.prompt for row in human))

@@ -54,10 +54,12 @@ def test_it_goes_on_with_a_warning_where_it_is_told_to() -> None:
     warned.verdicts(100, {"no_score": 60})
     warned.ended(100, 10)
     warned.judgements(3, [4.0, 4.0], {})
+    warned.positives(0)
     assert [w.split(":")[0] for w in warned.warnings] == [
         "M1 cannot judge",
         "M1 does not end its answers",
         "all 2 judgements to learn from give the same score, 4",
+        "M1 judged no answer perfect",
     ]
     assert not any("on_collapse" in w for w in warned.warnings)
 
@@ -81,3 +83,9 @@ def test_judgements_that_all_say_the_same_teach_nothing() -> None:
     watch().judgements(2, [4.0, 4.0, 5.0], {})
     with pytest.raises(CollapseError, match=r"all 3 judgements .* same score, 4: they teach"):
         watch().judgements(2, [4.0, 4.0, 4.0], {"unreadable": 1})
+
+
+def test_a_round_without_a_perfect_answer_has_nothing_to_imitate() -> None:
+    watch().positives(1)
+    with pytest.raises(CollapseError, match=r"^M1 judged no answer perfect: .*same rows as this"):
+        watch().positives(0)

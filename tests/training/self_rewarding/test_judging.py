@@ -92,6 +92,26 @@ def test_a_candidate_that_failed_is_not_judged(tmp_path: Path) -> None:
     metrics = judging.candidate_metrics(candidates)
     assert metrics["failed"] == {"prompt_too_long": 1}
     assert metrics["asked"] == metrics["ended"] + metrics["truncated"] + 1
+    assert metrics["identical_to_another"] == 0
+
+
+def test_a_candidate_that_was_cut_off_is_not_judged(tmp_path: Path) -> None:
+    """Not even where another one with the same text ended by itself."""
+    candidates = {
+        "p0/0": candidate("same", ended=False),
+        "p0/1": candidate("same"),
+        "p1/0": candidate("other", ended=False),
+    }
+    given, asked = judge(tmp_path / "log.jsonl", candidates)
+    assert set(asked) == {"p0/1"}
+    assert [len(given[key]) for key in candidates] == [0, 3, 0]
+    assert len(judging.asked(candidates, given)) == 3
+    assert judging.verdict_metrics(candidates, given)["asked"] == 3
+    chance = judging.judge_by_chance(candidates, 3, seed=0)
+    assert [len(chance[key]) for key in candidates] == [0, 3, 0]
+    metrics = judging.candidate_metrics(candidates)
+    assert (metrics["asked"], metrics["ended"], metrics["truncated"]) == (3, 1, 2)
+    assert metrics["identical_to_another"] == 0
 
 
 def test_an_answer_cannot_give_itself_points(tmp_path: Path) -> None:

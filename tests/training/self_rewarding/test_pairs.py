@@ -12,15 +12,19 @@ from tests.training.self_rewarding.scripts import judged
 from training.self_rewarding.pairs import Judged, choose_pairs
 
 POINTS = st.one_of(st.none(), st.integers(0, 5).map(float), st.floats(0, 5))
+Points = list[float | None]
+
+
+def as_judged(rows: list[tuple[str, Points, bool]]) -> list[Judged]:
+    """Identical texts share their verdicts, as `judging` has it."""
+    given: dict[str, Points] = {}
+    return [judged(text, *given.setdefault(text, pts), ended=ended) for text, pts, ended in rows]
+
+
 CANDIDATES = st.lists(
-    st.builds(
-        lambda text, points, ended: judged(text, *points, ended=ended),
-        st.text(alphabet="ab", max_size=2),
-        st.lists(POINTS, max_size=3),
-        st.booleans(),
-    ),
+    st.tuples(st.text(alphabet="ab", max_size=2), st.lists(POINTS, max_size=3), st.booleans()),
     max_size=5,
-)
+).map(as_judged)
 
 
 def exact_mean(row: Judged) -> Fraction | None:
@@ -68,14 +72,22 @@ def test_among_equals_the_first_drawn_is_taken() -> None:
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ([judged("a", 4), judged("b", None), judged("c")], "too_few_scored"),
-        ([judged("a", 4), judged("b", 0, ended=False)], "too_few_scored"),
-        ([], "too_few_scored"),
+        ([judged("a", 4), judged("b", None), judged("c")], "unreadable"),
+        ([judged("a", None), judged("a", None)], "unreadable"),
+        ([judged("a", 4), judged("b", None), judged("c", 1, ended=False)], "unreadable"),
+        ([judged("a", 4), judged("b", 0, ended=False)], "not_ended"),
+        ([judged("a", None), judged("b", ended=False), judged("c", ended=False)], "not_ended"),
+        ([judged("a", 4)], "not_ended"),
+        ([], "not_ended"),
         ([judged("a", 3), judged("b", 3)], "tie"),
+        ([judged("a", 3), judged("a", 3), judged("b", 3)], "tie"),
         ([judged("a", 5, 3), judged("b", 4, 4), judged("c", None, 4)], "tie"),
         ([judged("a", 0.1, 0.2, 0.3), judged("b", 0.3, 0.2, 0.1)], "tie"),
         ([judged("a", 4.1), judged("b", 4.1, 4.1, 4.1)], "tie"),
         ([judged("a", 5), judged("a", 1)], "identical"),
+        ([judged("a", 3), judged("a", 3)], "identical"),
+        ([judged("a", 3), judged("a", 3), judged("b", None)], "identical"),
+        ([judged("a", 3), judged("a", 3), judged("b", 1, ended=False)], "identical"),
     ],
 )
 def test_what_gives_no_pair_is_counted_and_stops_no_other(rows: list[Judged], reason: str) -> None:
@@ -98,7 +110,7 @@ def test_metrics_say_what_came_out() -> None:
     assert metrics == {
         "prompts": 4,
         "pairs": 2,
-        "without": {"tie": 1, "too_few_scored": 1},
+        "without": {"tie": 1, "not_ended": 1},
         "tie_rate": 1 / 3,
         "score_cells": {"4.5>1": 2},
         "score_gap": 3.5,

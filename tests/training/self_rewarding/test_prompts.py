@@ -20,7 +20,7 @@ from training.self_rewarding.settings import SelfRewardingSettings
 THINGS = ("rivers", "novels", "coffee", "salt", "tides", "winters", "engines", "maples")
 WAYS = ("in ten words", "for a child", "like a pirate", "in plain verse")
 EVERYTHING = [f"Tell me about {thing} {way}" for thing in THINGS for way in WAYS]
-SEEDS, HELD_OUT = EVERYTHING[:8], EVERYTHING[8:12]
+SEEDS, HELD_OUT, VALIDATION = EVERYTHING[:8], EVERYTHING[8:12], EVERYTHING[12:15]
 
 
 def write(ref: ModelRef, request: Request, index: int) -> str:
@@ -46,9 +46,13 @@ def settings(tmp_path: Path, **proposing: object) -> SelfRewardingSettings:
 
 
 def ask(
-    config: SelfRewardingSettings, folder: Path, earlier: Sequence[Path] = (), seed: int = 1
+    config: SelfRewardingSettings,
+    folder: Path,
+    earlier: Sequence[Path] = (),
+    seed: int = 1,
+    reply=write,
 ) -> tuple[tuple[PromptRow, ...], dict, list[str]]:
-    engine = Recorded(Scripted(Scripted.Config(), write))
+    engine = Recorded(Scripted(Scripted.Config(), reply))
     stage = workspace(folder, engine, earlier=earlier)
     rows, metrics = new_prompts(config, ModelRef(name="M1", location="m1"), seed, stage)
     return rows, metrics, engine.opened
@@ -72,6 +76,62 @@ def test_rounds_repeat_nothing_and_never_what_is_held_out(source: str, tmp_path:
         assert not set(map(key, SEEDS)) & set(found)
     assert all(row.id == text_id(row.prompt) for row in first)
     assert list(seeds_stage.iterdir()) == [], "a finished stage stays as it is"
+
+
+@pytest.mark.parametrize("source", ["model", "file"])
+def test_prompts_of_the_selection_are_neither_shown_nor_asked(source: str, tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    def reply(ref: ModelRef, request: Request, index: int) -> str:
+        shown.append(str(request.prompt))
+        return write(ref, request, index)
+
+    file = {"file": save(tmp_path / "all.jsonl", EVERYTHING)} if source == "file" else {}
+    plain = settings(tmp_path, wanted=99 if file else 14, **file)
+    save(tmp_path / "ift.jsonl", [*SEEDS, *VALIDATION])
+    table = plain.model_dump(exclude_unset=True) | {
+        "sft": {"learning_rate": 1, "checkpoint_every": 2},
+        "dpo": {"learning_rate": 1, "checkpoint_every": 2},
+        "selection": {"prompts": save(tmp_path / "validation.jsonl", VALIDATION)},
+    }
+    rows, metrics, _ = ask(SelfRewardingSettings.model_validate(table), tmp_path / "2", reply=reply)
+    found = {key(row.prompt) for row in rows}
+    assert not found & set(map(key, (*VALIDATION, *HELD_OUT)))
+    assert metrics["rejected"]["held_out"] > (4 if source == "file" else 0)
+    assert not any(prompt in text for prompt in VALIDATION for text in shown)
+    assert any(SEEDS[0] in text for text in shown) == (source == "model")
+    if source == "file":
+        assert found == set(map(key, EVERYTHING)) - set(map(key, (*VALIDATION, *HELD_OUT)))
+
+
+def test_rounds_go_through_one_shuffled_list(tmp_path: Path) -> None:
+    """So that a list that is long enough is used up evenly, in whatever round a prompt comes."""
+    given = EVERYTHING[12:30]
+    config = settings(tmp_path, file=save(tmp_path / "all.jsonl", given), wanted=6)
+    whole = config.model_copy(
+        update={"proposing": config.proposing.model_copy(update={"wanted": len(given)})}
+    )
+    once, _, _ = ask(whole, tmp_path / "whole", seed=99)
+    assert {row.prompt for row in once} == set(given)
+    folders = [tmp_path / str(number) for number in (2, 3, 4)]
+    rounds = [ask(config, folders[i], folders[:i], seed=i)[0] for i in range(3)]
+    assert tuple(row for rows in rounds for row in rows) == once
+    assert [row.prompt for row in once] != given
+
+
+def test_rounds_that_are_each_for_themselves_draw_anew_and_never_run_dry(tmp_path: Path) -> None:
+    given = EVERYTHING[12:22]
+    config = settings(
+        tmp_path, file=save(tmp_path / "few.jsonl", given), wanted=8, apart_from="round"
+    )
+    folders = [tmp_path / str(number) for number in range(2, 7)]
+    asked = [ask(config, folders[i], folders[:i], seed=i) for i in range(5)]
+    rounds = [[row.prompt for row in rows] for rows, _, _ in asked]
+    assert all(len(set(prompts)) == 8 and set(prompts) <= set(given) for prompts in rounds)
+    assert {metrics["stopped"] for _, metrics, _ in asked} == {"enough"}
+    assert len(set(map(tuple, rounds))) == len(set(map(frozenset, rounds))) == 5
+    again, _, _ = ask(config, tmp_path / "again", folders[:3], seed=3)
+    assert again == asked[3][0]
 
 
 def test_the_same_prompts_come_again_after_an_interruption(tmp_path: Path) -> None:

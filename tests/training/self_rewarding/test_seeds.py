@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.data import datasets
 from harness.data.examples import RankedGroup, RankedResponse
 from harness.errors import DataError
 from harness.judge import Judge, pointwise, read_points
@@ -16,7 +17,7 @@ from harness.rows import RowLog
 from tests.training.self_rewarding.scripts import script
 from training.self_rewarding import seeds
 from training.self_rewarding.seeds import Human, Judgement, accept, thin
-from training.self_rewarding.settings import Seeds
+from training.self_rewarding.settings import Seeds, SelfRewardingSettings
 
 RUBRIC = pointwise("five_points")
 
@@ -101,6 +102,41 @@ def test_overlap_is_left_in_where_that_is_asked_but_never_what_is_held_out(tmp_p
     human = load(settings.model_copy(update={"held_out": held_out}), seed=0)
     check_identity(human)
     assert (len(human.ift), len(human.eft)) == (3, 3)
+
+
+def test_prompts_of_the_selection_are_held_out_too(tmp_path: Path) -> None:
+    validation = save(tmp_path / "c.jsonl", [{"prompt": f"Ask {i}"} for i in (2, 12)])
+    settings = SelfRewardingSettings(
+        seeds={
+            "ift": demonstrations(tmp_path / "a.jsonl", range(5)),
+            "eft": rankings(tmp_path / "b.jsonl", range(10, 15)),
+            "held_out": [demonstrations(tmp_path / "d.jsonl", [0, 10])],
+        },
+        sft={"learning_rate": 1, "checkpoint_every": 1},
+        dpo={"learning_rate": 1, "checkpoint_every": 1},
+        selection={"prompts": validation},
+    )
+    assert settings.held_out == (*settings.seeds.held_out, validation)
+    human = seeds.load(settings.seeds, settings.held_out, seed=0)
+    check_identity(human)
+    assert numbers(human) == (
+        {f"Ask {i}" for i in (1, 3, 4)},
+        {f"Ask {i}" for i in (11, 13, 14)},
+    )
+    without = settings.model_copy(update={"selection": None})
+    assert without.held_out == settings.seeds.held_out
+
+
+def test_what_the_microworld_holds_out_is_left_out_of_files_too(tmp_path: Path) -> None:
+    held_out = [row.prompt for row in datasets.prompts("microworld:evaluation", 3).rows]
+    allowed = [row.prompt for row in datasets.prompts("microworld:prompts", 3).rows]
+    rows = [{"prompt": prompt, "response": "So."} for prompt in (*held_out, *allowed)]
+    settings = Seeds(
+        ift=save(tmp_path / "a.jsonl", rows), held_out=("microworld:evaluation",), disjoint=False
+    )
+    human = load(settings, seed=0)
+    assert numbers(human)[0] == set(allowed)
+    assert human.metrics["ift"]["dropped"] == {"overlap": 3}
 
 
 def test_the_microworld_makes_as_many_rows_as_are_wanted() -> None:

@@ -92,8 +92,8 @@ def settings(tmp_path: Path, **more: object) -> SelfRewardingSettings:
     return SelfRewardingSettings(
         seeds={"ift": "microworld:ift"},
         rubric=str(rubric),
-        sft={"learning_rate": 1},
-        dpo={"learning_rate": 1},
+        sft={"learning_rate": 1, "checkpoint_every": 2},
+        dpo={"learning_rate": 1, "checkpoint_every": 2},
         selection={"prompts": str(prompts), "rows": 4},
         **more,
     )

@@ -73,6 +73,63 @@ def test_prompts_are_the_engines_and_completions_end_once(
     assert backend.decode(example.completion_ids[:-1]) == ANSWERS[name]
 
 
+TURN = "<turn>"
+WRITES_TURN = (
+    "{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] + '<turn> ' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+)
+
+
+def with_turn(model: Path, folder: Path, template: str, ends: object) -> tuple[ModelRef, int]:
+    """Save as ChatML models are: a turn's end is a token beside the tokenizer's end token."""
+    shutil.copytree(model, folder)
+    made = tiny.tokenizer()
+    made.add_tokens([TURN], special_tokens=True)
+    made.chat_template = template
+    made.save_pretrained(folder)
+    turn = made.convert_tokens_to_ids(TURN)
+    assert (turn, made.eos_token_id) == (len(tiny.tokenizer()), END)
+    file = folder / "generation_config.json"
+    if ends is None:
+        file.unlink()
+    else:
+        ids = {"turn": turn, "end": END}
+        config = ids[ends] if isinstance(ends, str) else [ids[name] for name in ends]
+        file.write_text(json.dumps({"eos_token_id": config}))
+    return ModelRef(location=str(folder)), turn
+
+
+@pytest.mark.parametrize("ends", [("turn", "end"), ("end", "turn"), "turn"])
+def test_a_completion_ends_with_the_first_token_that_ends_an_answer(
+    ends: object, model: Path, tmp_path: Path
+) -> None:
+    ref, turn = with_turn(model, tmp_path / "model", WRITES_TURN, ends)
+    [example] = Tokenizer(ref).demonstrations([ROW])
+    assert example.completion_ids[-1] == turn
+    assert example.completion_ids.count(turn) == 1
+    assert END not in example.completion_ids
+    answer = load_tokenizer(ref, None, False).decode(example.completion_ids[:-1])
+    assert answer == ROW.response
+
+
+@pytest.mark.parametrize(
+    ("template", "ends", "written"),
+    [
+        (WRITES_TURN, "end", "  Because it is. <turn> </s>"),  # nothing says that it ends a turn
+        (WRITES_TURN, None, "  Because it is. <turn> </s>"),
+        (TEMPLATES["has no end"], ("turn", "end"), "  Because it is. </s>"),
+        (WRITES_TURN.replace("<turn>", "</s><turn>"), ("turn", "end"), "  Because it is. </s>"),
+    ],
+)
+def test_otherwise_it_ends_with_the_tokenizers_end_token(
+    template: str, ends: object, written: str, model: Path, tmp_path: Path
+) -> None:
+    ref, _ = with_turn(model, tmp_path / "model", template, ends)
+    [example] = Tokenizer(ref).demonstrations([ROW])
+    assert load_tokenizer(ref, None, False).decode(example.completion_ids) == written
+    assert example.completion_ids.count(END) == 1
+
+
 def test_prompts_are_those_that_a_loaded_model_reads(model: Path, tmp_path: Path) -> None:
     ref = with_template(model, tmp_path / "model", TEMPLATES["trims"])
     rubric = tmp_path / "rubric.txt"

@@ -2,19 +2,22 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from harness.checkpoints import fingerprint, is_adapter
 from harness.data.examples import PromptRow
 from harness.engines.transformers import Transformers
-from harness.errors import CollapseError, DataError
+from harness.errors import CollapseError, ConfigError, DataError
+from harness.judge import pointwise
 from harness.protocols import Improvement
-from harness.records import ModelRef
+from harness.records import ModelRef, Score
 from harness.rows import RowLog
 from tests.training.self_rewarding.scripts import Recorded, workspace
 from training.self_rewarding import judging
@@ -85,6 +88,27 @@ def test_without_eft_m1_learns_from_demonstrations_alone(taught: Stage) -> None:
     assert taught.metrics["warnings"] == []
 
 
+def test_without_eft_m1_is_the_sft_baseline_under_another_name(taught: Stage) -> None:
+    model = taught.made.model
+    assert model.parent == "M0"
+    assert (taught.folder / "SFT").is_dir()
+    assert Path(model.location).is_relative_to(taught.folder / "SFT")
+    assert model.fingerprint == fingerprint(model.location)
+    assert not (taught.folder / "M1").exists(), "trained once"
+    assert "training" not in taught.metrics
+
+
+def test_a_stage_says_which_texts_it_prompted_with(taught: Stage, by_chance: Stage) -> None:
+    rubric = pointwise("microworld").fingerprint
+    with Transformers(Transformers.Config()).open(M0) as model:
+        assert model.chat_template
+        assert taught.metrics["texts"] == {
+            "rubric": rubric,
+            "chat_template": model.chat_template,
+        }
+    assert by_chance.metrics["texts"] == {"rubric": rubric}
+
+
 def test_positives_are_added_to_the_seeds_and_m0_is_trained_anew(taught: Stage) -> None:
     before = snapshot(taught.folder)
     stage = Stage(IMITATING, taught.made.model, taught.folder.parent, 2)
@@ -92,6 +116,31 @@ def test_positives_are_added_to_the_seeds_and_m0_is_trained_anew(taught: Stage) 
     assert stage.metrics["training"]["rows_trained"] == 32 + stage.metrics["positives"]
     assert (stage.made.model.name, stage.made.model.parent) == ("M2", "M0")
     assert snapshot(taught.folder) == before, "a finished stage stays as it is"
+
+
+@pytest.mark.parametrize("on_collapse", ["stop", "warn"])
+def test_a_round_without_a_perfect_answer_stops_or_warns(
+    on_collapse: str, taught: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(taught.folder, tmp_path / "01")
+    monkeypatch.setattr(
+        judging,
+        "judge_by_chance",
+        lambda candidates, n, seed: {
+            key: (Score(value=4.0),) if one.ended else () for key, one in candidates.items()
+        },
+    )
+    settings = config(judge="random", learn_from="positives", guards={"on_collapse": on_collapse})
+    if on_collapse == "stop":
+        with pytest.raises(CollapseError, match=r"^M1 judged no answer perfect"):
+            Stage(settings, taught.made.model, tmp_path, 2)
+        assert not (tmp_path / "02" / "M2").exists()
+    else:
+        stage = Stage(settings, taught.made.model, tmp_path, 2)
+        assert stage.metrics["positives"] == 0
+        assert stage.metrics["training"]["rows_trained"] == 32
+        [warning] = stage.metrics["warnings"]
+        assert warning.startswith("M1 judged no answer perfect")
 
 
 def test_a_model_that_was_never_taught_to_judge_is_stopped(taught: Stage, tmp_path: Path) -> None:
@@ -102,12 +151,22 @@ def test_a_model_that_was_never_taught_to_judge_is_stopped(taught: Stage, tmp_pa
     assert not (tmp_path / "02" / "M2").exists(), "nothing was trained on them"
 
 
-def test_an_sft_baseline_that_cannot_judge_writes_no_judgements(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("on_collapse", "message"),
+    [
+        ("stop", r"^SFT cannot judge: \d+% of its \d+ verdicts could not be read .*no_score \d+"),
+        ("warn", r"^none of the 12 EFT groups .*\(unreadable \d+\).*SFT cannot judge"),
+    ],
+)
+def test_an_sft_baseline_that_cannot_judge_writes_no_judgements(
+    on_collapse: str, message: str, tmp_path: Path
+) -> None:
     seeds = EFT | {"annotator": "sft", "annotation": {"max_tokens": 34}}
-    with pytest.raises(CollapseError, match=r"^none of the 12 EFT groups .*SFT cannot judge"):
-        Stage(config(seeds=seeds), M0, tmp_path, 1)
+    with pytest.raises(CollapseError, match=message):
+        Stage(config(seeds=seeds, guards={"on_collapse": on_collapse}), M0, tmp_path, 1)
     rows = (tmp_path / "01" / "annotations.jsonl").read_text().splitlines()
     assert len(rows) >= 24, "two or more answers a group"
+    assert not (tmp_path / "01" / "M1").exists()
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +215,9 @@ def test_a_checkpoint_is_selected(tmp_path: Path) -> None:
     """Its verdicts cannot be read, so no checkpoint beats M1, which is M0 by another name."""
     settings = config(
         judge="random",
+        sft={"checkpoint_every": 1},
         dpo={"checkpoint_every": 1},
-        selection={"prompts": "microworld:prompts", "rows": 4},
+        selection={"prompts": "microworld:evaluation", "rows": 4},
     )
     stage = Stage(settings, M0.model_copy(update={"name": "M1"}), tmp_path, 2)
     model = stage.made.model
@@ -169,20 +229,83 @@ def test_a_checkpoint_is_selected(tmp_path: Path) -> None:
 
 
 def test_adapters_can_be_trained_in_every_round(tmp_path: Path) -> None:
-    lora = {"lora": {"r": 4, "alpha": 8}}
+    """M1 may stay an adapter on M0; from M2 on the weights are whole."""
+    lora = {"r": 4, "alpha": 8}
     settings = config(
         judge="random",
         seeds=EFT | {"annotator": "data"},
-        sft=lora,
-        dpo={"lora": {"r": 4, "alpha": 8, "save": "adapter"}},
+        sft={"lora": lora | {"save": "adapter"}},
+        dpo={"lora": lora},
     )
     first = Stage(settings, M0, tmp_path, 1)
     assert first.metrics["eft"]["groups"] == 12
     second = Stage(settings, first.made.model, tmp_path, 2)
-    assert second.made.model.parent == "M1"
-    assert is_adapter(second.made.model.location)
-    with Transformers(Transformers.Config()).open(second.made.model) as model:
-        assert model.ref.fingerprint == second.made.model.fingerprint
+    third = Stage(settings, second.made.model, tmp_path, 3)
+    stages = (first, second, third)
+    models = [stage.made.model for stage in stages]
+    assert [model.parent for model in models] == ["M0", "M1", "M2"]
+    assert [is_adapter(model.location) for model in models] == [True, False, False]
+    assert len({model.fingerprint for model in models}) == 3
+    assert third.metrics["training"]["pairs_trained"] > 0
+    with Transformers(Transformers.Config()).open(third.made.model) as model:
+        assert model.ref.fingerprint == third.made.model.fingerprint
+
+
+EVERY_STEP = {"sft": {"checkpoint_every": 1}, "dpo": {"checkpoint_every": 1}}
+
+
+def test_a_trainer_with_everything_in_its_place_can_be_made(tmp_path: Path) -> None:
+    file = tmp_path / "there.jsonl"
+    file.write_text('{"prompt": "Ask"}\n')
+    everything = {
+        "seeds": {"ift": str(file), "eft": str(file), "held_out": [str(file)]},
+        "proposing": {"file": str(file)},
+        "selection": {"prompts": str(file)},
+    }
+    SelfRewarding(config(**everything, **EVERY_STEP))
+    SelfRewarding(config(proposing={"file": None, "model": {"location": "microworld"}}))
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "microworld:nothing"])
+@pytest.mark.parametrize(
+    "option", ["seeds.ift", "seeds.eft", "seeds.held_out", "selection.prompts", "proposing.file"]
+)
+def test_a_source_that_is_not_there_is_refused_at_once(option: str, name: str) -> None:
+    table, field = option.split(".")
+    value: object = [name] if field == "held_out" else name
+    settings = config(**{table: {field: value}}, **EVERY_STEP)
+    with pytest.raises(DataError, match=rf"'{name}'"):
+        SelfRewarding(settings)
+
+
+def test_a_template_rubric_or_writer_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="template 'none'"):
+        SelfRewarding(config(proposing={"template": "none"}))
+    with pytest.raises(ConfigError, match="none"):
+        SelfRewarding(config(rubric="none"))
+    writer = {"name": "writer", "location": str(tmp_path)}
+    with pytest.raises(DataError, match=r"model writer was asked for .*no config\.json"):
+        SelfRewarding(config(proposing={"file": None, "model": writer}))
+    gone = writer | {"location": str(tmp_path / "gone")}
+    with pytest.raises(DataError, match=r"model writer was asked for .*no such folder"):
+        SelfRewarding(config(proposing={"file": None, "model": gone}))
+
+
+@pytest.mark.parametrize("without", ["sft", "dpo"])
+def test_a_selection_needs_checkpoints_of_both_trainings(without: str) -> None:
+    selection = {"prompts": "microworld:evaluation"}
+    assert config(selection=selection, **EVERY_STEP).selection is not None
+    rest = {name: value for name, value in EVERY_STEP.items() if name != without}
+    with pytest.raises(ValidationError, match=r"selection needs sft\.checkpoint_every and dpo"):
+        config(selection=selection, **rest)
+    assert config(**rest).selection is None
+
+
+def test_adapters_upon_adapters_are_refused() -> None:
+    lora = {"lora": {"r": 4, "alpha": 8, "save": "adapter"}}
+    assert config(sft=lora).sft.lora.save == "adapter"
+    with pytest.raises(ValidationError, match=r"dpo\.lora\.save = .adapter. would .*set .merged."):
+        config(dpo=lora)
 
 
 @pytest.mark.parametrize(
