@@ -103,7 +103,7 @@ def choose_pairs(rounds: Sequence[tuple[str, Sequence[Judged]]]) -> Pairing:
         low, rejected = min(ranked, key=lambda pair: pair[0])
         if len({candidate.text for _, candidate in ranked}) == 1:
             without["identical"] += 1
-        elif high == low:
+        elif high == low or chosen.text == rejected.text:
             without["tie"] += 1
         else:
             pairs.append(Pair(prompt, chosen, rejected, high, low))

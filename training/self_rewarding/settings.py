@@ -82,7 +82,7 @@ class Selection(Record):
     """
 
     prompts: str
-    """Kept out of training, like `seeds.held_out`."""
+    """Kept out of training, like `seeds.held_out`; in the micro-world `microworld:evaluation`."""
     rows: int | None = Field(default=253, ge=1)
 
 

@@ -142,9 +142,14 @@ def _context(model: ModelRef) -> int | None:
 
 def _configured_ends(model: ModelRef) -> list[int]:
     """Read which tokens, beside the tokenizer's, end an answer when this model generates."""
+    place, revision = locate(model), model.revision or "main"
     try:
-        config = GenerationConfig.from_pretrained(locate(model), revision=model.revision or "main")
-    except OSError:  # a model need not have one
-        return []
+        config = GenerationConfig.from_pretrained(place, revision=revision)
+    except OSError:  # a model need not have one; generation then goes by the model's configuration
+        if is_adapter(place):
+            return []
+        config = GenerationConfig.from_model_config(
+            AutoConfig.from_pretrained(place, revision=revision)
+        )
     ends = config.eos_token_id
     return [id for id in (ends if isinstance(ends, list) else [ends]) if isinstance(id, int)]
