@@ -26,7 +26,14 @@ def plain(width: int = 100) -> tuple[Display, io.StringIO, Clock]:
 def terminal(width: int = 100) -> tuple[Display, io.StringIO, Clock]:
     """A display on a terminal."""
     out, clock = io.StringIO(), Clock()
-    console = Console(file=out, width=width, height=20, force_terminal=True, color_system=None)
+    console = Console(
+        file=out,
+        width=width,
+        height=20,
+        force_terminal=True,
+        color_system=None,
+        _environ={"TERM": "xterm"},  # the tests' own terminal may be a dumb one
+    )
     return Display(console, clock), out, clock
 
 
