@@ -5,6 +5,7 @@ to do it and none can forget it.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import ClassVar, Protocol
@@ -128,12 +129,21 @@ class Meter:
         self._display.rows(self._cost.rows, self._asked, self._cost.new_tokens)
 
 
+REMEMBERED = 2048
+"""How many requests a model remembers its completions of."""
+
+
 class MeteredModel:
-    """A loaded model whose rows and tokens are counted."""
+    """A loaded model whose rows and tokens are counted.
+
+    A request that comes again while the model is open is answered from memory: an engine would draw
+    the same completions again. Two evaluations that ask the same questions cost one.
+    """
 
     def __init__(self, model: LoadedModel, meter: Meter) -> None:
         self._model = model
         self._meter = meter
+        self._answered: dict[Request, tuple[Completion, ...]] = {}
         self.ref = model.ref
         self.chat_template = model.chat_template
         self.context = model.context
@@ -142,11 +152,29 @@ class MeteredModel:
         """Complete every request, counting."""
         requests = list(requests)
         self._meter.asked(sum(request.sampling.n for request in requests))
-        for completion in self._model.generate(requests):
+        new = [request for request in requests if request not in self._answered]
+        by_id = {request.id: request for request in new}
+        distinct = len(by_id) == len(new)  # otherwise an id does not say whose a completion is
+        for request in requests:
+            for completion in self._answered.get(request, ()):
+                self._meter.finished(0, 0)
+                yield completion
+        unfinished: dict[str, list[Completion]] = defaultdict(list)
+        for completion in self._model.generate(new):
             # A prompt is prefilled once for its n samples, and counted once.
             prompt = len(completion.prompt_ids) if completion.index == 0 else 0
             self._meter.finished(prompt, len(completion.token_ids))
             yield completion
+            made = unfinished[completion.id]
+            made.append(completion)
+            if distinct and len(made) == by_id[completion.id].sampling.n:
+                self._remember(by_id[completion.id], made)
+                del unfinished[completion.id]
+
+    def _remember(self, request: Request, made: list[Completion]) -> None:
+        if len(self._answered) == REMEMBERED:
+            del self._answered[next(iter(self._answered))]
+        self._answered[request] = tuple(made)
 
     def loglikelihood(self, requests: Iterable[Continuation]) -> Iterator[LogLikelihood]:
         """Score every continuation, counting."""

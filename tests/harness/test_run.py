@@ -5,9 +5,10 @@ from contextlib import contextmanager
 import pytest
 
 from harness.config import RunConfig
-from harness.engines.scripted import Scripted
+from harness.engines.scripted import Scripted, LoadedScript
 from harness.errors import CollapseError, ConfigError, HarnessError, StoreError
 from harness.metering import KeptEngine, Meter, Silent
+from harness.protocols import Request, Sampling, user
 from harness.records import ModelRef
 from harness.run import run, stages
 from harness.store import Store
@@ -197,3 +198,24 @@ def test_what_stopped_a_run_is_kept_until_it_goes_on(store, monkeypatch):
             run(request(), store)
     assert store.record().stopped == "M1 cannot judge"
     assert run(request(), store).stopped is None
+
+
+def test_the_same_request_is_computed_once_while_a_model_is_open(monkeypatch):
+    asked = []
+    plain = LoadedScript.generate
+
+    def counted(model, requests):
+        requests = list(requests)
+        asked.extend(request.id for request in requests)
+        yield from plain(model, requests)
+
+    monkeypatch.setattr(LoadedScript, "generate", counted)
+    engine = KeptEngine(Scripted(Scripted.Config(default=["a", "b"])), Meter(Silent()))
+    one = Request("1", user("Hi"), Sampling(n=3))
+    other = Request("2", user("Hi"), Sampling(n=3, seed=1))
+    with engine.open(ModelRef(location="script")) as model:
+        first = sorted(model.generate([one, other]), key=lambda c: (c.id, c.index))
+    with engine.open(ModelRef(location="script")) as model:
+        again = sorted(model.generate([other, one]), key=lambda c: (c.id, c.index))
+    assert first == again
+    assert asked == ["1", "2"]
