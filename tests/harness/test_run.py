@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from harness.config import RunConfig
-from harness.engines.scripted import Scripted, LoadedScript
+from harness.engines.scripted import LoadedScript, Scripted
 from harness.errors import CollapseError, ConfigError, HarnessError, StoreError
 from harness.metering import KeptEngine, Meter, Silent
 from harness.protocols import Request, Sampling, user
