@@ -75,7 +75,9 @@ class JudgeAgreement:
             for group in self.groups.rows
             for k, response in enumerate(group.responses)
         )
-        verdicts.ask(Judge(self.rubric, model, self.sampling), rows, log)
+        judge = Judge(self.rubric, model, self.sampling)
+        judge.check_room()
+        verdicts.ask(judge, rows, log)
 
     def mark(
         self,

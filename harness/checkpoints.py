@@ -133,7 +133,7 @@ def chat_ids(
     """
     text = chat_text(tokenizer, messages, add_generation_prompt)
     # The template has already written its own BOS, so the tokenizer may not add another.
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return ids
 
 

@@ -55,7 +55,7 @@ def run(
         int | None, typer.Option(help="Of the training; evaluations have their own.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder [default: runs/REQUEST].")
+        Path | None, typer.Option(help="The run's folder; runs/REQUEST without it.")
     ] = None,
 ) -> None:
     """Measure M0, and train and measure M1, M2 ...; the same command continues a run."""
@@ -97,7 +97,9 @@ def status(folder: Folder) -> None:
             models = ", ".join(model.name for model in (*result.comparators, result.model))
             table.add_row(str(stage), "done", f"{seconds:.1f}", models)
     _print(table)
-    if record.stopped:
+    if worker := store.worker():
+        typer.echo(f"running, process {worker}")
+    elif record.stopped:
         typer.echo(f"stopped: {record.stopped}")
     elif len(done) < len(plan):
         typer.echo(f"{len(plan) - len(done)} stages to come; give the same command to continue")
@@ -109,7 +111,7 @@ def list_plugins() -> None:
     table = Table("kind", "name", "from", box=None)
     for kind in plugins.KINDS:
         for entry in plugins.installed(kind):
-            table.add_row(kind.group, entry.name, entry.value)
+            table.add_row(kind.word, entry.name, entry.value)
     for name in presets():
         table.add_row("request", name, str(PRESETS / f"{name}.toml"))
     _print(table)

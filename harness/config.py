@@ -97,8 +97,10 @@ def read_config(request: str, overrides: Mapping[str, Any]) -> RunConfig:
         raise ConfigError(
             f"no request {request!r}: neither a file nor one of {', '.join(presets())}"
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"request {request}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"request {request} is not TOML: {error}; mend that place") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"request {request} cannot be read: {error}") from error
     table |= {key: value for key, value in overrides.items() if value is not None}
     return validate(RunConfig, table, f"request {request}")
 

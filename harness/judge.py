@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DataError
 from harness.protocols import Completion, LoadedModel, Prompt, Request, Sampling, user
 from harness.records import Failure, Outcome, Score
 
@@ -155,6 +155,23 @@ class Judge:
         ref = self.model.ref
         parts = (ref.name, ref.fingerprint or ref.location)
         return f"{':'.join(parts)} {self.rubric.fingerprint} {self.sampling.fingerprint}"
+
+    def check_room(self) -> None:
+        """Check that the rubric, with nothing in it yet, and a verdict fit the model's context.
+
+        Raises:
+            DataError: they do not, so that not one answer could be judged.
+        """
+        names = [match[1] or match[2] for match in _PLACEHOLDER.finditer(self.rubric.text)]
+        empty = self.rubric.prompt({name.lower(): "" for name in names})
+        prompt = self.model.count_tokens(empty)
+        if prompt + self.sampling.max_tokens > self.model.context:
+            raise DataError(
+                f"context too short for the judge prompt: rubric {self.rubric.name!r} takes "
+                f"{prompt} tokens before question and answer, and a verdict up to "
+                f"{self.sampling.max_tokens}, but the context of {self.model.ref.name} is "
+                f"{self.model.context}; take a shorter rubric, fewer max_tokens or another model"
+            )
 
     def mark(self, rows: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[Verdict]:
         """Mark (id, placeholder values) rows, `sampling.n` verdicts each, as they finish."""

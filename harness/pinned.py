@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-_WEIGHTS = ("*.safetensors", "*.bin")
+_WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model")
+"""What makes a model: weights, configuration, tokenizer and chat template."""
 _HEAD = 1 << 20
 
 
@@ -27,8 +28,8 @@ def _hash(path: Path) -> str | None:
         if path.is_file():
             return _digest([path], whole=True)
         if path.is_dir():
-            weights = sorted(file for pattern in _WEIGHTS for file in path.glob(pattern))
-            return _digest(weights, whole=False) if weights else None
+            files = sorted(file for pattern in _WEIGHTS for file in path.glob(pattern))
+            return _digest(files, whole=False) if files else None
     except OSError:
         pass  # too long a name, or not ours to read: whoever needs the file will say so
     return None

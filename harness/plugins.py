@@ -24,6 +24,11 @@ class Kind(Generic[T]):
 
     group: str
 
+    @property
+    def word(self) -> str:
+        """What a request calls one of them."""
+        return self.group.rpartition(".")[2].removesuffix("s")
+
 
 ENGINES = Kind[Engine]("harness.engines")
 EVALUATIONS = Kind[Evaluation]("harness.evaluations")
@@ -60,7 +65,7 @@ def build(kind: Kind[T], choice: Choice) -> Built[T]:
         raise PluginError(
             f"{choice.name!r} of {kind.group} is {entry.value}, which cannot be imported: {error}"
         ) from error
-    config = validate(plugin.Config, choice.options, f"{kind.group} {choice.name}")
+    config = validate(plugin.Config, choice.options, f"{kind.word} {choice.name}")
     options = {"name": choice.name, **config.model_dump(mode="json")}
     return Built(name=choice.name, plugin=cast(T, plugin(config)), options=options)
 

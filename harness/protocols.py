@@ -218,6 +218,14 @@ class Improvement:
 class Trainer(Protocol):
     """Makes a better model out of a model."""
 
+    def check(self, model: ModelRef, seed: int) -> None:
+        """Find out, before M0 is measured, whether the first training can begin.
+
+        Raises:
+            DataError: the data cannot be read, or the model cannot be trained on it.
+        """
+        ...
+
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
         """Train once and say where the new weights are. `iteration` counts from 1."""
         ...

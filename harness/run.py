@@ -33,6 +33,8 @@ def run(config: RunConfig, store: Store, display: Display | None = None) -> RunR
         HarnessError: with a message for the user; every finished row and stage is kept.
     """
     bench = Bench.build(config)
+    if bench.trainer and config.iterations and store.stage_result(stages(1)[1]) is None:
+        bench.trainer.plugin.check(config.model, config.seed)
     with store.begin(bench.request, environment()):
         progress = Progress(bench, store, display or Silent())
         store.stopped(None)

@@ -30,6 +30,9 @@ from harness.rows import RowLog, unwritable
 
 R = TypeVar("R", bound=Record)
 _RUN = "run:"
+_FIRST_FILES = {"lock", "request.json.part"}
+_MAY_CHANGE = "guards"
+"""Options by this name decide whether a run goes on, not what it computes."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Store:
             StoreError: another process works here, the request differs in more than growing
                 `iterations`, or the directory cannot be written.
         """
+        self._check_free()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("a+")
@@ -71,11 +75,37 @@ class Store:
                 write_json(self.folder / "environment.json", environment)
             yield
 
+    def _check_free(self) -> None:
+        """Refuse a folder of somebody else's: a run's own has a request, or only a lock as yet."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreError(f"{self.folder} is a file; name a folder with --out")
+        if not self.folder.exists() or (self.folder / "request.json").exists():
+            return
+        others = [p.name for p in self.folder.iterdir() if p.name not in _FIRST_FILES]
+        if others:
+            raise StoreError(
+                f"{self.folder} holds no run but other things ({', '.join(sorted(others)[:3])}); "
+                "name a new or an empty folder with --out"
+            )
+
+    def worker(self) -> str | None:
+        """The process that works here now, or None."""
+        try:
+            with (self.folder / "lock").open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return lock.read().strip() or "unknown"
+        except OSError:
+            pass  # no lock file: nobody was ever here, or it is not ours to read
+        return None
+
     def _pin(self, request: Mapping[str, Any]) -> None:
         path = self.folder / "request.json"
         if path.exists():
             begun = _read_json(path)
-            changed = sorted(_differences(begun, request))
+            differing = sorted(_differences(begun, request))
+            changed = [place for place in differing if _MAY_CHANGE not in place]
             grown = request["iterations"] >= begun["iterations"]
             if set(changed) - {("iterations",)} or not grown:
                 shown = "; ".join(

@@ -93,7 +93,9 @@ def _steps(names: Sequence[str], series: Series) -> Iterator[str]:
 def _step(later: str, earlier: str, change: Estimate) -> str:
     if change.value is None:
         return f"{later} cannot be compared with {earlier} (nothing could be scored)"
-    figure = Figure(change.value, change.low, change.high, signed=True)
+    # A bound that is printed as 0 would contradict the words.
+    near = min((abs(end) for end in (change.low, change.high) if end), default=1.0) < 0.005
+    figure = Figure(change.value, change.low, change.high, 3 if near else 2, signed=True)
     shown = f"{figure.text} {figure.interval}".strip()
     words = _WORDS[evidence(change.low, change.high, change.n)]
     return f"{words.format(later=later, earlier=earlier)} ({shown})"

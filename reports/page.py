@@ -86,7 +86,7 @@ def _state(record: RunRecord) -> str:
             f"{', '.join(map(str, missing))}. Give the same command again to continue."
         )
     names = ", ".join(model.name for model in models(record))
-    return f"Finished: {done} stages, models {names}."
+    return f"Finished: {done} stage{'s' if done > 1 else ''}, models {names}."
 
 
 def _what_ran(record: RunRecord) -> Points:

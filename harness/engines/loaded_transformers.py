@@ -25,7 +25,7 @@ from harness.engines.tokens import (
     has_stopped,
 )
 from harness.engines.transformers import Transformers
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DataError
 from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request
 from harness.records import Failure, ModelRef
 
@@ -33,8 +33,14 @@ from harness.records import Failure, ModelRef
 def load(model: ModelRef, config: Transformers.Config) -> "LoadedTransformers":
     """Load a model and its tokenizer; see `Transformers.open`."""
     tokenizer = load_tokenizer(model, config.chat_template, config.trust_remote_code)
+    weights = load_model(model, _device(config.device), config.dtype, config.trust_remote_code)
+    if not end_ids(weights, tokenizer):
+        raise DataError(
+            f"{model.name} at {model.location} has no end token, so that its answers would never "
+            "end; set `eos_token` in its tokenizer_config.json"
+        )
     return LoadedTransformers(
-        load_model(model, _device(config.device), config.dtype, config.trust_remote_code),
+        weights,
         tokenizer,
         ref=identified(model),
         batch_rows=config.batch_rows,

@@ -2,12 +2,13 @@
 
 A script maps patterns to texts; the first pattern found in a prompt decides.
 
-    [engine.options]
+    [engine]
+    name = "scripted"
     default = "I do not know."
-    [engine.options.replies]
+    [engine.replies]
     "review" = ["Clear and right. Score: 4", "Vague. Score: 2"]     # drawn by seed, id and index
     "capital of France" = "Paris."
-    [engine.options.failures]
+    [engine.failures]
     "capital of Atlantis" = "refused"
 
     with Scripted(Scripted.Config(default="Yes.")).open(ModelRef(location="any")) as model: ...

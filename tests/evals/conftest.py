@@ -34,6 +34,9 @@ class FakeModel:
         self.asked: list[tuple[str, str]] = []
         self.samplings = set()
 
+    def count_tokens(self, prompt):
+        return sum(len(message.content.split()) for message in prompt)
+
     def generate(self, requests):
         requests = list(requests)
         done = 0

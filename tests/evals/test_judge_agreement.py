@@ -172,3 +172,11 @@ def test_a_result_survives_the_disk(agreement, fake, log):
     evaluation.answer(fake(judging(POINTS)), rows)
     result = evaluation.mark(M1, rows, None, [])
     assert EvalResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_a_context_too_short_for_any_judgement_is_an_error_at_once(agreement, fake, log):
+    model = fake(lambda prompt, index: "Score: 3")
+    model.context = 50
+    with pytest.raises(DataError, match=r"context too short for the judge prompt.*M1 is 50"):
+        agreement().answer(model, log())
+    assert model.asked == []

@@ -6,7 +6,7 @@ import pytest
 
 from harness.config import RunConfig
 from harness.engines.scripted import LoadedScript, Scripted
-from harness.errors import CollapseError, ConfigError, HarnessError, StoreError
+from harness.errors import CollapseError, ConfigError, DataError, HarnessError, StoreError
 from harness.metering import KeptEngine, Meter, Silent
 from harness.protocols import Request, Sampling, user
 from harness.records import ModelRef
@@ -219,3 +219,34 @@ def test_the_same_request_is_computed_once_while_a_model_is_open(monkeypatch):
         again = sorted(model.generate([other, one]), key=lambda c: (c.id, c.index))
     assert first == again
     assert asked == ["1", "2"]
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match=r"holds no run but other things \(notes\.txt\)"):
+        run(request(iterations=0), Store(tmp_path))
+    with pytest.raises(StoreError, match="is a file"):
+        run(request(iterations=0), Store(tmp_path / "notes.txt"))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_guards_may_be_loosened_and_nothing_beside_them(store):
+    with store.begin({"iterations": 1, "trainer": {"guards": {"stop": True}, "n": 1}}, {}):
+        assert store.worker()
+    with store.begin({"iterations": 1, "trainer": {"guards": {"stop": False}, "n": 1}}, {}):
+        pass
+    changed = {"iterations": 1, "trainer": {"guards": {"stop": False}, "n": 2}}
+    with pytest.raises(StoreError, match=r"trainer\.n: 1 -> 2"), store.begin(changed, {}):
+        pass
+    assert store.worker() is None
+
+
+def test_what_training_needs_is_checked_before_m0_is_measured(store, monkeypatch):
+    def missing(trainer, model, seed):
+        raise DataError("seeds.jsonl, line 2, is not JSON")
+
+    monkeypatch.setattr("example_plugin.Renaming.check", missing)
+    with pytest.raises(DataError):
+        run(request(), store)
+    assert not store.folder.exists()
+    assert run(request(iterations=0), store).stages

@@ -62,6 +62,9 @@ class Renaming:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, model: ModelRef, seed: int) -> None:
+        """Nothing can be missing."""
+
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
         with workspace.part("rename"), workspace.log("attempts") as log:
             log.append(str(len(log)), workspace.seed)

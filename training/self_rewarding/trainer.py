@@ -45,6 +45,13 @@ class SelfRewarding:
         if config.proposing.model is not None:
             locate(config.proposing.model)
 
+    def check(self, model: ModelRef, seed: int) -> None:
+        """Read the seeds, and find out whether the model's tokenizer and context will do."""
+        human = seeds.load(self.config.seeds, self.config.held_out, seed)
+        if self.config.seeds.annotator == "data":
+            seeds.annotations(human.eft)
+        self._tokenizer(model)
+
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
         """Make M1 from human seeds, or M_t+1 from what M_t writes and thinks of it.
 
@@ -60,7 +67,9 @@ class SelfRewarding:
         """Fine-tune M0 on demonstrations, and on demonstrations and judgements together."""
         settings = self.config.seeds
         with workspace.part("seeds"):
-            tokenizer = self._tokenizer(model, workspace)
+            tokenizer = self._tokenizer(model)
+            with workspace.engine.open(model) as loaded:
+                tokenizer.check_template(loaded.chat_template)
             human = seeds.load(settings, self.config.held_out, workspace.seed)
             examples = tokenizer.demonstrations(human.ift)
             verdicts = seeds.annotations(human.eft) if settings.annotator == "data" else {}
@@ -92,7 +101,7 @@ class SelfRewarding:
         metrics["warnings"] = [*watch.warnings, *kept.warnings]
         return Improvement(kept.model, (baseline.model,), metrics)
 
-    def _tokenizer(self, model: ModelRef, workspace: Workspace) -> "Tokenizer":
+    def _tokenizer(self, model: ModelRef) -> "Tokenizer":
         """Load what tokenizes the seeds, and find out before anything slow whether it will do."""
         # By name, because transformers takes seconds to import and a finished run needs none of it.
         load: type[Tokenizer] = import_module("training.self_rewarding.tokens").Tokenizer
@@ -101,8 +110,6 @@ class SelfRewarding:
             tokenizer.check_room(self.rubric, self.config.judging.max_tokens)
         if self.config.seeds.eft is not None and self.config.seeds.annotator == "sft":
             tokenizer.check_room(self.rubric, self.config.seeds.annotation.max_tokens)
-        with workspace.engine.open(model) as loaded:
-            tokenizer.check_template(loaded.chat_template)
         return tokenizer
 
     def _fine_tune(
