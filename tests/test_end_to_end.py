@@ -113,3 +113,15 @@ def test_the_same_command_again_reads_the_records(finished):
     assert RUNNER.invoke(cli.app, ["report", str(folder)]).exit_code == 0
     status = RUNNER.invoke(cli.app, ["status", str(folder)])
     assert "02-evaluate" in status.output and "to come" not in status.output
+
+
+def test_the_exact_texts_that_a_result_depends_on_are_named(finished):
+    _, folder, _ = finished
+    record = Store(folder).record()
+    first, second = (stage.metrics for stage in record.stages if stage.stage.kind == "train")
+    assert first["texts"]["rubric"] == second["texts"]["rubric"]
+    assert first["texts"]["rubric"].startswith("microworld@")
+    assert first["texts"]["chat_template"]
+    assert second["prompts"]["template"].startswith("microworld@")
+    descriptions = [e.description for stage in record.stages for e in stage.evaluations]
+    assert all("microworld" in text and "@" in text for text in descriptions)

@@ -14,7 +14,7 @@ from harness.data.examples import PromptRow, text_id
 from harness.protocols import RowLog, Workspace
 from harness.records import ModelRef
 from training.self_rewarding import seeds
-from training.self_rewarding.propose import Proposals, draw, propose
+from training.self_rewarding.propose import Proposals, draw, load_template, propose
 from training.self_rewarding.settings import SelfRewardingSettings
 
 _LOG = "prompts"
@@ -38,7 +38,16 @@ def new_prompts(
         for row in rows:
             if row.id not in log:
                 log.append(row.id, row.prompt)
-    return rows, made.metrics
+    return rows, made.metrics | _source(settings)
+
+
+def _source(settings: SelfRewardingSettings) -> dict[str, JsonValue]:
+    """Say by which exact template the prompts were written, or where they are from."""
+    proposing = settings.proposing
+    if proposing.file is not None:
+        return {"file": proposing.file}
+    template = load_template(proposing.template, proposing.separator)
+    return {"template": f"{Path(proposing.template).stem}@{template.fingerprint}"}
 
 
 def _propose(

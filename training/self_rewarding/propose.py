@@ -9,6 +9,7 @@ is decided anew from the log, in that order, so that an interrupted run goes on 
 happened.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -89,6 +90,11 @@ class Template:
 
     text: str
     separator: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the exact text in the results that depend on it."""
+        return hashlib.sha256(f"{self.text}{self.separator}".encode()).hexdigest()[:12]
 
     def render(self, tasks: Sequence[str]) -> str:
         """Show the tasks; a line with {task} is repeated for each, every other line stands once."""
