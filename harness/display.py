@@ -138,7 +138,7 @@ class Display:
             said += [f"{cost.new_tokens / cost.seconds:,.0f} tokens/s"] if cost.seconds else [""]
         said += [""] * (3 - len(said))
         rows, tokens, speed = said
-        figures = f"{rows:>12}{tokens:>15}{speed:>16}{_seconds(cost.seconds):>9}"
+        figures = f"{rows:>12}{tokens:>15}{speed:>18}{_seconds(cost.seconds):>9}"
         title = self._part.title
         self._part = None
         self._next_line = float("inf")

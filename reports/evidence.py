@@ -11,6 +11,9 @@ from typing import Literal
 LEAST_ITEMS = 20
 """Below this, a bootstrap or normal interval is not to be trusted, however narrow it is."""
 
+LEAST_BOUND = 0.0005
+"""A bound that is printed as 0.000 counts as 0: bootstrap intervals are not more exact than that."""
+
 Evidence = Literal["better", "worse", "no clear change", "too few items", "no interval"]
 
 
@@ -20,4 +23,6 @@ def evidence(low: float | None, high: float | None, n: int) -> Evidence:
         return "too few items"
     if low is None or high is None:
         return "no interval"
-    return "better" if low > 0 else "worse" if high < 0 else "no clear change"
+    if low >= LEAST_BOUND:
+        return "better"
+    return "worse" if high <= -LEAST_BOUND else "no clear change"
