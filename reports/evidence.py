@@ -12,7 +12,7 @@ LEAST_ITEMS = 20
 """Below this, a bootstrap or normal interval is not to be trusted, however narrow it is."""
 
 LEAST_BOUND = 0.0005
-"""A bound that is printed as 0.000 counts as 0: bootstrap intervals are not more exact than that."""
+"""A bound that is printed as 0.000 counts as 0: a bootstrap is not more exact than that."""
 
 Evidence = Literal["better", "worse", "no clear change", "too few items", "no interval"]
 
