@@ -17,6 +17,7 @@ def said(record) -> dict[str, str]:
         (-0.1, 0.2, 250, "no clear change"),
         (0.0, 0.2, 250, "no clear change"),
         (-0.2, 0.0, 250, "no clear change"),
+        (-0.04, -0.0002, 250, "no clear change"),  # printed as [-0.040, 0.000]
         (1.0, 1.0, 19, "too few items"),
         (None, None, 250, "no interval"),
     ],
