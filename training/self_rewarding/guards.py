@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from harness.errors import CollapseError
 from training.self_rewarding.settings import Guards
 
+TEACH = "Teach it judging (more EFT rows, another rubric) or give it more max_tokens"
 GO_ON = 'to go on all the same, set trainer.guards.on_collapse = "warn"'
 
 
@@ -41,14 +42,14 @@ class Watch:
                 "groups or another rubric"
             )
 
-    def verdicts(self, asked: int, failures: Mapping[str, int]) -> None:
+    def verdicts(self, asked: int, failures: Mapping[str, int], remedy: str = TEACH) -> None:
         """Check how many verdicts could be read."""
         failed = sum(failures.values())
         if asked >= self.guards.least_verdicts and failed > self.guards.parse_failures * asked:
             self._say(
                 f"{self.model} cannot judge: {failed / asked:.0%} of its {asked} verdicts could "
                 f"not be read ({_causes(failures)}); at most {self.guards.parse_failures:.0%} may "
-                "be. Teach it judging (more EFT rows, another rubric) or give it more max_tokens"
+                f"be. {remedy}"
             )
 
     def ended(self, asked: int, ended: int) -> None:

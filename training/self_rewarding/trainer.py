@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from training.self_rewarding.tokens import Tokenizer
 
 
+_UNTAUGHT = (
+    "It has not been taught judging yet: give EFT data with verdicts and set "
+    'seeds.annotator = "data", or give it more seeds.annotation.max_tokens'
+)
+
+
 class SelfRewarding:
     """Trains a model on its own judgement (Yuan et al. 2024)."""
 
@@ -84,7 +90,7 @@ class SelfRewarding:
             if settings.annotator == "sft":
                 verdicts = self._annotate(human.eft, baseline.model, workspace)
                 read = [outcome for _, outcome in verdicts.values()]
-                watch.verdicts(len(read), judging.failures(read))
+                watch.verdicts(len(read), judging.failures(read), _UNTAUGHT)
             taught = seeds.accept(human.eft, verdicts, settings.most_common_share, workspace.seed)
             watch.judgements(len(human.eft), [row.score for row in taught.rows], taught.dropped)
             examples += tokenizer.judgements(taught.rows, self.rubric)
