@@ -3,6 +3,7 @@
 Light by design: nothing here, nor anything it imports at the top, imports torch.
 """
 
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +16,9 @@ from rich.table import Table
 from harness import machine, plugins
 from harness.config import PRESETS, RunConfig, presets, read_config, validate
 from harness.display import Display
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError
 from harness.microworld.command import microworld
+from harness.protocols import Scorer
 from harness.records import RunRecord
 from harness.run import run as run_stages
 from harness.run import stages
@@ -103,6 +105,39 @@ def status(folder: Folder) -> None:
         typer.echo(f"stopped: {record.stopped}")
     elif len(done) < len(plan):
         typer.echo(f"{len(plan) - len(done)} stages to come; give the same command to continue")
+
+
+@app.command()
+def score(
+    evaluation: Annotated[str, typer.Argument(help="Which evaluation the judgements are of.")],
+    files: Annotated[list[Path], typer.Argument(help="Stored judgements, in published formats.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, as in summary.json.")] = False,
+) -> None:
+    """Compute an evaluation's numbers from stored judgements; no model is asked."""
+    scorer = plugins.load(plugins.EVALUATIONS, evaluation)
+    if not isinstance(scorer, Scorer):
+        raise ConfigError(f"{evaluation} cannot be scored from files alone")
+    results = scorer.score(files)
+    if as_json:
+        rows = [row for result in results for row in result.rows()]
+        typer.echo(json.dumps(rows, indent=1, allow_nan=False))
+        return
+    for result in results:
+        table = Table(
+            "model", "metric", "against", "value", "95 % interval", "n", "failed", box=None
+        )
+        for one in result.metrics:
+            table.add_row(
+                result.model,
+                one.name,
+                one.against or "",
+                "-" if one.value is None else f"{one.value:.6g}",
+                "-" if one.low is None else f"{one.low:.4g} to {one.high:.4g}",
+                str(one.n),
+                str(one.failed),
+            )
+        _print(table)
+        typer.echo(result.description)
 
 
 @app.command("list")

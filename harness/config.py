@@ -33,6 +33,8 @@ class Choice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name: str
+    label: str | None = Field(default=None, pattern=r"^[\w.+-]+$")
+    """What results are called, where one plug-in is chosen more than once; its name without."""
 
     @model_validator(mode="before")
     @classmethod
@@ -40,8 +42,13 @@ class Choice(BaseModel):
         return {"name": value} if isinstance(value, str) else value
 
     @property
+    def called(self) -> str:
+        """The label, or else the name."""
+        return self.label or self.name
+
+    @property
     def options(self) -> dict[str, Any]:
-        """Everything but the name."""
+        """Everything but the name and the label."""
         return dict(self.model_extra or {})
 
 
@@ -71,10 +78,12 @@ class RunConfig(Record):
 
     @model_validator(mode="after")
     def _each_once(self) -> "RunConfig":
-        names = [choice.name for choice in self.evaluations]
+        names = [choice.called for choice in self.evaluations]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"evaluations name {', '.join(sorted(twice))} more than once")
+            raise ValueError(
+                f"evaluations name {', '.join(sorted(twice))} more than once; give each a label"
+            )
         return self
 
 

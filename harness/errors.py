@@ -6,6 +6,8 @@
   + DataError          a file, data set, model or tokenizer is not what was asked for
   + StoreError         the run directory cannot be used as asked; nothing was overwritten
   + CollapseError      a model's own judgements can no longer be trained on; the run stops here
+  + JudgeUnavailable   a model on a server cannot be asked, or did not answer; what it did is kept
+  + BudgetExceeded     the money is spent; what it bought is kept
 
 Each message says what was asked, what there is, and what to do: the command line shows it as one
 line, without a traceback. What is wrong with one row is not an error but a `records.Failure`.
@@ -34,3 +36,11 @@ class StoreError(HarnessError):
 
 class CollapseError(HarnessError):
     """A model's own judgements can no longer be trained on."""
+
+
+class JudgeUnavailable(HarnessError):
+    """A model on a server cannot be asked, or did not answer."""
+
+
+class BudgetExceeded(HarnessError):
+    """The next call would cost more than is left."""

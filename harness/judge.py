@@ -16,14 +16,18 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import cast
 
 from harness.errors import ConfigError, DataError
-from harness.protocols import Completion, LoadedModel, Prompt, Request, Sampling, user
+from harness.protocols import Completion, LoadedModel, Message, Prompt, Request, Role, Sampling
 from harness.records import Failure, Outcome, Score
 
 Reader = Callable[[str], Outcome]
+
+_CHATML = re.compile(r"<\|im_start\|>(system|user|assistant)\n(.*?)<\|im_end\|>", re.DOTALL)
 
 _MARKS = r"[\s*_`\"'.)\]]*"  # what may stand around a verdict: spaces, markup, a full stop
 _POINTS = re.compile(
@@ -82,22 +86,39 @@ class Rubric:
     text: str
     read: Reader
 
+    @cached_property
+    def turns(self) -> tuple[Message, ...]:
+        """The text as turns: one of the user's, or several where it is marked up as ChatML."""
+        marked = [
+            Message(_role(match[1]), match[2].strip()) for match in _CHATML.finditer(self.text)
+        ]
+        return tuple(marked) or (Message("user", self.text),)
+
     @property
     def fingerprint(self) -> str:
         """Names the exact prompt text in every result that depends on it."""
         return f"{self.name}@{hashlib.sha256(self.text.encode()).hexdigest()[:12]}"
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """Fill every placeholder in one pass, so that braces in an answer are only text."""
-
-        def value(match: re.Match[str]) -> str:
-            return values[(match[1] or match[2]).lower()]
-
-        return _PLACEHOLDER.sub(value, self.text)
+        """Fill the whole text, as one user turn."""
+        return _filled(self.text, values)
 
     def prompt(self, values: Mapping[str, str]) -> Prompt:
-        """Ask for a verdict in one user turn."""
-        return user(self.fill(values))
+        """Ask for a verdict, turn by turn; markup in an answer is only text."""
+        return tuple(turn._replace(content=_filled(turn.content, values)) for turn in self.turns)
+
+
+def _role(name: str) -> Role:
+    return cast(Role, name)
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Fill every placeholder in one pass, so that braces in an answer are only text."""
+
+    def value(match: re.Match[str]) -> str:
+        return values[(match[1] or match[2]).lower()]
+
+    return _PLACEHOLDER.sub(value, text)
 
 
 def pointwise(name_or_file: str) -> Rubric:

@@ -42,6 +42,7 @@ class Built(Generic[T]):
     """A plug-in that is ready, and everything it was asked for, defaults included."""
 
     name: str
+    """Its label, where it has one: what it goes by in the run."""
     plugin: T
     options: dict[str, Any]
 
@@ -58,16 +59,26 @@ def build(kind: Kind[T], choice: Choice) -> Built[T]:
         PluginError: nothing, or more than one thing, goes by that name, or it does not import.
         ConfigError: it does not understand its options.
     """
-    entry = _find(kind, choice.name)
+    plugin = load(kind, choice.name)
+    config = validate(plugin.Config, choice.options, f"{kind.word} {choice.name}")
+    chosen = choice.model_dump(include={"name", "label"}, exclude_none=True)
+    options = {**chosen, **config.model_dump(mode="json")}
+    return Built(name=choice.called, plugin=cast(T, plugin(config)), options=options)
+
+
+def load(kind: Kind[T], name: str) -> Any:
+    """Import the class of a plug-in.
+
+    Raises:
+        PluginError: nothing, or more than one thing, goes by that name, or it does not import.
+    """
+    entry = _find(kind, name)
     try:
-        plugin = entry.load()
+        return entry.load()
     except (ImportError, AttributeError) as error:
         raise PluginError(
-            f"{choice.name!r} of {kind.group} is {entry.value}, which cannot be imported: {error}"
+            f"{name!r} of {kind.group} is {entry.value}, which cannot be imported: {error}"
         ) from error
-    config = validate(plugin.Config, choice.options, f"{kind.word} {choice.name}")
-    options = {"name": choice.name, **config.model_dump(mode="json")}
-    return Built(name=choice.name, plugin=cast(T, plugin(config)), options=options)
 
 
 def _find(kind: Kind[T], name: str) -> EntryPoint:

@@ -14,18 +14,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
 from harness.records import EvalResult, Failure, ModelRef, RunRecord
 from harness.rows import RowLog
 
+Role = Literal["system", "user", "assistant"]
+
 
 class Message(NamedTuple):
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
 
 
@@ -50,6 +52,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int = 0
     logprobs: bool = False
+    top_logprobs: int = 0
+    """How many of the likeliest tokens to report at every step; 0 for none."""
 
     @property
     def fingerprint(self) -> str:
@@ -70,6 +74,14 @@ class Request:
     sampling: Sampling
 
 
+class Step(NamedTuple):
+    """One sampled token, as text, and what else might have been sampled."""
+
+    token: str
+    alternatives: tuple[tuple[str, float], ...]
+    """The likeliest tokens with their natural-log probabilities at temperature 1, best first."""
+
+
 @dataclass(frozen=True)
 class Completion:
     """One finished completion; `sampling.n` of them share a request's id."""
@@ -86,6 +98,8 @@ class Completion:
     """`stop`: end token or stop string. `length`: cut off. `failed`: see `failure`."""
     logprobs: tuple[float, ...] | None = None
     """Natural-log probability of each sampled token at temperature 1, untruncated; where asked."""
+    steps: tuple[Step, ...] | None = None
+    """By sampled token, the likeliest ones; where `top_logprobs` asked and the engine can tell."""
     failure: Failure | None = None
 
 
@@ -153,6 +167,23 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Remote(Protocol):
+    """What an engine adds whose models are on somebody's server: they cost, and may be gone."""
+
+    def keep_books(self, folder: Path) -> None:
+        """Keep the ledger of all calls, and the answers already paid for, in this folder."""
+        ...
+
+    def check(self, model: ModelRef) -> None:
+        """Find out, before M0 is measured, whether the model can be asked at all.
+
+        Raises:
+            JudgeUnavailable: no key, no such model, shut down, or not the one that was pinned.
+        """
+        ...
+
+
 class Evaluation(Protocol):
     """A question set, and how its answers are marked.
 
@@ -160,8 +191,10 @@ class Evaluation(Protocol):
     rows the log does not hold: that is all there is to resuming.
     """
 
-    needs_judge: ClassVar[bool]
-    """Whether `mark` asks the judge; a run without a judge refuses such an evaluation early."""
+    @property
+    def needs_judge(self) -> bool:
+        """Whether `mark` asks the judge; a run without one refuses such an evaluation early."""
+        ...
 
     def answer(self, model: LoadedModel, log: RowLog) -> None:
         """Do all that needs the model."""
@@ -177,6 +210,20 @@ class Evaluation(Protocol):
         """Do all that does not, and say how the model did.
 
         `earlier` holds this evaluation's results for the models before this one, oldest first.
+        """
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """What an evaluation adds that can be computed from files alone, for `harness score`."""
+
+    @staticmethod
+    def score(files: Sequence[Path]) -> Sequence[EvalResult]:
+        """Compute results from stored judgements in published formats, one a model.
+
+        Raises:
+            DataError: a file is not in a format that this evaluation reads.
         """
         ...
 
@@ -249,10 +296,14 @@ __all__ = [
     "LogLikelihood",
     "Message",
     "Prompt",
+    "Remote",
     "Report",
     "Request",
+    "Role",
     "RowLog",
     "Sampling",
+    "Scorer",
+    "Step",
     "Trainer",
     "Workspace",
     "user",

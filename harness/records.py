@@ -11,6 +11,7 @@ A run directory read back is one `RunRecord`, and that is all a report ever sees
                    items                   ItemResult -> Score | Failure
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -97,6 +98,10 @@ class Metric(Record):
     """The other model, where there is one."""
 
 
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
 class EvalResult(Record):
     """One evaluation of one model. Per opponent, `scored + failed == asked`."""
 
@@ -110,6 +115,24 @@ class EvalResult(Record):
     items: tuple[ItemResult, ...] = ()
     answers: dict[str, str] = {}
     """By item id, what the model answered, where later models are compared with it."""
+
+    def rows(self) -> list[dict[str, str | float | int | None]]:
+        """Lay every metric out flat, as `summary.json` and `harness score --json` have them."""
+        return [
+            {
+                "model": self.model,
+                "against": metric.against,
+                "evaluation": self.evaluation,
+                "metric": metric.name,
+                "value": _finite(metric.value),
+                "low": _finite(metric.low),
+                "high": _finite(metric.high),
+                "n": metric.n,
+                "failed": metric.failed,
+                "protocol": self.protocol,
+            }
+            for metric in self.metrics
+        ]
 
     def metric(self, name: str, against: str | None = None) -> Metric | None:
         """Find a metric by name, or None."""

@@ -16,12 +16,27 @@ from typing import Any
 
 from harness import plugins
 from harness.config import RunConfig
-from harness.errors import CollapseError, ConfigError, DataError, PluginError
+from harness.errors import (
+    BudgetExceeded,
+    CollapseError,
+    ConfigError,
+    DataError,
+    JudgeUnavailable,
+    PluginError,
+)
 from harness.machine import environment
 from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent, costs
 from harness.pinned import contents
 from harness.plugins import Built
-from harness.protocols import Engine, Evaluation, LoadedModel, Report, Trainer, Workspace
+from harness.protocols import (
+    Engine,
+    Evaluation,
+    LoadedModel,
+    Remote,
+    Report,
+    Trainer,
+    Workspace,
+)
 from harness.records import EvalResult, ModelRef, RunRecord, Stage, StageResult
 from harness.store import Store
 
@@ -33,6 +48,9 @@ def run(config: RunConfig, store: Store, display: Display | None = None) -> RunR
         HarnessError: with a message for the user; every finished row and stage is kept.
     """
     bench = Bench.build(config)
+    bench.keep_books(store)
+    if not store.finished(stages(config.iterations)):
+        bench.check_remotes()
     if bench.trainer and config.iterations and store.stage_result(stages(1)[1]) is None:
         bench.trainer.plugin.check(config.model, config.seed)
     with store.begin(bench.request, environment()):
@@ -41,7 +59,7 @@ def run(config: RunConfig, store: Store, display: Display | None = None) -> RunR
         try:
             for stage in stages(config.iterations):
                 progress.perform(stage)
-        except (CollapseError, DataError) as error:
+        except (BudgetExceeded, CollapseError, DataError, JudgeUnavailable) as error:
             store.stopped(str(error))
             raise
         finally:
@@ -89,6 +107,20 @@ class Bench:
                 "or leave the evaluation out"
             )
         return bench
+
+    def keep_books(self, store: Store) -> None:
+        """Give engines whose models cost money a place for their accounts."""
+        for built in (self.engine, self.judge):
+            if built and isinstance(built.plugin, Remote):
+                built.plugin.keep_books(store.books)
+
+    def check_remotes(self) -> None:
+        """Find out whether models on servers can be asked at all."""
+        if isinstance(self.engine.plugin, Remote):
+            self.engine.plugin.check(self.config.model)
+        judged = any(built.plugin.needs_judge for built in self.evaluations)
+        if self.config.judge and self.judge and judged and isinstance(self.judge.plugin, Remote):
+            self.judge.plugin.check(self.config.judge.model)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -179,11 +211,12 @@ class Progress:
                 self.meter.part(f"{model.name}/{built.name}/mark"),
             ):
                 result = built.plugin.mark(model, log, judge, self.found[built.name])
-            if (result.evaluation, result.model) != (built.name, model.name):
+            if (result.evaluation, result.model) != (built.options["name"], model.name):
                 raise PluginError(
                     f"{built.name} of {model.name} returned a result for {result.evaluation} of "
                     f"{result.model}; its EvalResult must carry the names it was asked with"
                 )
+            result = result.model_copy(update={"evaluation": built.name})
             self.store.finish_evaluation(stage, result)
         self._remember(stage, model, built.name)
 

@@ -4,6 +4,7 @@
     <run>/environment.json                           what it began on
     <run>/stopped.json                               why the last attempt ended early, if it did
     <run>/lock                                       held while a process works here
+    <run>/calls/                                     ledger and answers of models on servers
     <run>/stages/01-evaluate/M1/head_to_head.jsonl   rows, as they finish
     <run>/stages/01-evaluate/M1/head_to_head.json    an EvalResult: this evaluation is done
     <run>/stages/02-train/...                        whatever the trainer keeps
@@ -16,7 +17,7 @@ A `.json` file is written aside and renamed, so that it is there whole or not at
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,8 @@ from harness.rows import RowLog, unwritable
 R = TypeVar("R", bound=Record)
 _RUN = "run:"
 _FIRST_FILES = {"lock", "request.json.part"}
-_MAY_CHANGE = "guards"
-"""Options by this name decide whether a run goes on, not what it computes."""
+_MAY_CHANGE = {"guards", "calls"}
+"""Options by these names decide whether and how fast a run goes on, not what it computes."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Store:
         if path.exists():
             begun = _read_json(path)
             differing = sorted(_differences(begun, request))
-            changed = [place for place in differing if _MAY_CHANGE not in place]
+            changed = [place for place in differing if _MAY_CHANGE.isdisjoint(place)]
             grown = request["iterations"] >= begun["iterations"]
             if set(changed) - {("iterations",)} or not grown:
                 shown = "; ".join(
@@ -135,6 +136,10 @@ class Store:
         result = _read_record(StageResult, self.stage_folder(stage) / "stage.json")
         return _relocated(result, self._outside) if result else None
 
+    def finished(self, stages: Sequence[Stage]) -> bool:
+        """Whether nothing is left to do."""
+        return all(self.stage_result(stage) for stage in stages)
+
     def finish_stage(self, result: StageResult) -> None:
         """Mark a stage as done: the last thing written in it."""
         content = _relocated(result, self._inside).model_dump(mode="json", exclude={"evaluations"})
@@ -152,6 +157,11 @@ class Store:
         if location.startswith(_RUN):
             return str(self.folder / location.removeprefix(_RUN))
         return location
+
+    @property
+    def books(self) -> Path:
+        """Where calls of models on servers are accounted for."""
+        return self.folder / "calls"
 
     def evaluation_log(self, stage: Stage, model: str, evaluation: str) -> RowLog:
         """The rows of one evaluation of one model."""
@@ -198,7 +208,7 @@ class Store:
         """Read a stage's evaluations from their own files: each is on disk once."""
         models = [model.name for model in (*result.comparators, result.model)]
         request = _read_json(self.folder / "request.json")
-        names = [choice["name"] for choice in request["evaluations"]]
+        names = [choice.get("label") or choice["name"] for choice in request["evaluations"]]
         found = [
             self.evaluation_result(result.stage, model, name) for model in models for name in names
         ]

@@ -11,14 +11,10 @@ where a metric compares no models. One row a line, in the order of the run.
 """
 
 import json
-import math
-from collections.abc import Iterator
 from pathlib import Path
 
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
-
-SummaryRow = dict[str, str | float | int | None]
 
 
 class Summary:
@@ -37,32 +33,10 @@ class Summary:
             StoreError: the folder cannot be written.
         """
         path = folder / "summary.json"
-        lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows(record))
+        rows = (row for s in record.stages for result in s.evaluations for row in result.rows())
+        lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
         try:
             path.write_text(f"[\n{lines}\n]\n" if lines else "[]\n", encoding="utf-8")
         except OSError as error:
             raise unwritable(path, error) from error
         return path
-
-
-def rows(record: RunRecord) -> Iterator[SummaryRow]:
-    """List every metric of the run."""
-    for stage in record.stages:
-        for result in stage.evaluations:
-            for metric in result.metrics:
-                yield {
-                    "model": result.model,
-                    "against": metric.against,
-                    "evaluation": result.evaluation,
-                    "metric": metric.name,
-                    "value": _finite(metric.value),
-                    "low": _finite(metric.low),
-                    "high": _finite(metric.high),
-                    "n": metric.n,
-                    "failed": metric.failed,
-                    "protocol": result.protocol,
-                }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -28,6 +28,8 @@ class Row:
     """How many tokens may be sampled."""
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    likeliest: list[list[tuple[int, float]]] = field(default_factory=list)
+    """By sampled token, the likeliest tokens and their log-probabilities, where asked."""
     finish_reason: Literal["stop", "length"] | None = None
 
     @property
@@ -64,4 +66,5 @@ def put_back(queue: deque[Row], batch: Sequence[Row]) -> None:
     for row in unfinished:
         row.token_ids.clear()
         row.logprobs.clear()
+        row.likeliest.clear()
     queue.extendleft(reversed(unfinished))

@@ -71,7 +71,8 @@ def decode(
 
     Args:
         model: The model, in evaluation mode.
-        rows: The batch; their `token_ids`, `logprobs` and `finish_reason` are filled in.
+        rows: The batch; their `token_ids`, `logprobs`, `likeliest` and `finish_reason` are
+            filled in.
         pad: A token id to pad with.
         ended: Whether the last token of a row ends it.
 
@@ -80,9 +81,11 @@ def decode(
     """
     batch, logits, width = _prefill(model, rows, pad)
     wants_logprobs = any(row.request.sampling.logprobs for row in rows)
+    most = max(row.request.sampling.top_logprobs for row in rows)
     for step in range(max(row.room for row in rows)):
         chosen = _choose(batch, logits, step)
         logprobs = _logprobs(logits, chosen) if wants_logprobs else None
+        likeliest = _likeliest(logits, most) if most else None
         live = []
         for i, (row, token) in enumerate(zip(batch.rows, chosen.tolist(), strict=True)):
             if row.finish_reason is not None:
@@ -90,6 +93,8 @@ def decode(
             row.token_ids.append(token)
             if logprobs is not None:
                 row.logprobs.append(logprobs[i])
+            if likeliest is not None:
+                row.likeliest.append(likeliest[i][: row.request.sampling.top_logprobs])
             if ended(row):
                 row.finish_reason = "stop"
             elif len(row.token_ids) == row.room:
@@ -157,6 +162,14 @@ def _choose(batch: _Batch, logits: Tensor, step: int) -> Tensor:
 def _logprobs(logits: Tensor, chosen: Tensor) -> list[float]:
     found = logits.gather(-1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
     return [float(value) for value in found.tolist()]
+
+
+@torch.inference_mode()
+def _likeliest(logits: Tensor, count: int) -> list[list[tuple[int, float]]]:
+    """List each row's likeliest tokens with their log-probabilities, best first."""
+    values, ids = logits.topk(min(count, logits.shape[-1]), -1)
+    found = (values - logits.logsumexp(-1, keepdim=True)).tolist()
+    return [list(zip(*row, strict=True)) for row in zip(ids.tolist(), found, strict=True)]
 
 
 @torch.inference_mode()

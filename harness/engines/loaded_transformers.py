@@ -26,7 +26,7 @@ from harness.engines.tokens import (
 )
 from harness.engines.transformers import Transformers
 from harness.errors import ConfigError, DataError
-from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request
+from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request, Step
 from harness.records import Failure, ModelRef
 
 
@@ -152,6 +152,16 @@ class LoadedTransformers:
             token_ids=tuple(row.token_ids),
             finish_reason="stop" if row.finish_reason == "stop" else "length",
             logprobs=tuple(row.logprobs) if sampling.logprobs else None,
+            steps=self._steps(row) if sampling.top_logprobs else None,
+        )
+
+    def _steps(self, row: Row) -> tuple[Step, ...]:
+        def text(id: int) -> str:
+            return str(self._tokenizer.decode([id], clean_up_tokenization_spaces=False))
+
+        return tuple(
+            Step(text(token), tuple((text(id), logprob) for id, logprob in likeliest))
+            for token, likeliest in zip(row.token_ids, row.likeliest, strict=True)
         )
 
     def _too_long(self, length: int) -> Failure:
