@@ -14,68 +14,32 @@ score or, worse, trained on.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
+from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 from harness.errors import ConfigError, DataError
 from harness.protocols import Completion, LoadedModel, Message, Prompt, Request, Role, Sampling
-from harness.records import Failure, Outcome, Score
-
-Reader = Callable[[str], Outcome]
+from harness.reading import (
+    Reader,
+    expected_points,
+    read_better,
+    read_identifier,
+    read_points,
+    read_ranking,
+)
+from harness.records import Failure, Outcome
 
 _CHATML = re.compile(r"<\|im_start\|>(system|user|assistant)\n(.*?)<\|im_end\|>", re.DOTALL)
 
-_MARKS = r"[\s*_`\"'.)\]]*"  # what may stand around a verdict: spaces, markup, a full stop
-_POINTS = re.compile(
-    r"\bscore[ \t*_`\"']*:[ \t*_`\"'(\[]*([-+]?[0-9]+(?:\.[0-9]+)?)"
-    rf"(?:\s*(?:/|out of)\s*([0-9]+))?(?:\s*points?)?{_MARKS}(?:$|(?=\n))",
-    re.IGNORECASE | re.MULTILINE,
-)
-_ANY_POINTS = re.compile(r"\bscore\W{0,4}:", re.IGNORECASE)
-_BETTER = re.compile(
-    rf"\b[Bb]etter[ \t*_`\"']*:[ \t*_`\"'(\[]*(A|B|[Tt]ie|[Nn]either){_MARKS}(?:$|(?=\n))",
-    re.MULTILINE,
-)
-_ANY_BETTER = re.compile(r"\bbetter\W{0,4}:", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
     r"\{(instruction|response|output_1|output_2)\}|<(INSTRUCTION|RESPONSE)_HERE>"
 )
-
-
-def read_points(text: str, highest: float = 5.0) -> Outcome:
-    """Read the last `Score: <points>`, from 0 to `highest` (Yuan et al. 2024, Fig. 2).
-
-    The points must end their line, but for markup, `/5`, `out of 5` or `points`: "Score: 4 + 1",
-    "Score: 3 or 4" and "Score: 4,5" are not readings of 4, 3 and 4 but failures.
-    """
-    found = list(_POINTS.finditer(text))
-    if not found:
-        reason = "unclear_score" if _ANY_POINTS.search(text) else "no_score"
-        return Failure(reason=reason, detail=text[-160:])
-    if _ANY_POINTS.search(text, found[-1].end()):
-        return Failure(reason="unclear_score", detail=text[-160:])
-    value, scale = float(found[-1][1]), found[-1][2]
-    if scale is not None and float(scale) != highest:
-        return Failure(reason="wrong_scale", detail=found[-1][0])
-    if not 0 <= value <= highest:
-        return Failure(reason="out_of_range", detail=found[-1][0])
-    return Score(value=value)
-
-
-def read_better(text: str) -> Outcome:
-    """Read the last `Better: A | B | tie`: 1 where the first output is better, 0, or 0.5.
-
-    The verdict must end its line: "Better: a more careful answer is B" is a failure.
-    """
-    found = list(_BETTER.finditer(text))
-    if not found or _ANY_BETTER.search(text, found[-1].end()):
-        reason = "unclear_verdict" if _ANY_BETTER.search(text) else "no_verdict"
-        return Failure(reason=reason, detail=text[-160:])
-    return Score(value={"a": 1.0, "b": 0.0}.get(found[-1][1].lower(), 0.5))
 
 
 @dataclass(frozen=True)
@@ -128,12 +92,31 @@ def pointwise(name_or_file: str) -> Rubric:
 
 def pairwise(name_or_file: str) -> Rubric:
     """Load a rubric that compares two answers: a built-in name, or a file of the user's own."""
-    return _load(name_or_file, read_better, {"instruction", "output_1", "output_2"})
+    read = _PACKAGED.get(name_or_file, read_better)
+    return _load(name_or_file, read, {"instruction", "output_1", "output_2"})
+
+
+ALPACA_EVAL = "alpaca_eval:"
+"""Begins the name of a prompt file in the `alpaca_eval` package's `evaluators_configs`."""
+
+_PACKAGED = {
+    "alpaca_eval:alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt": read_identifier,
+    "alpaca_eval:alpaca_eval_gpt4/alpaca_eval.txt": read_ranking,
+}
+
+
+def _source(name: str) -> Traversable:
+    builtin = resources.files("harness") / "rubrics" / f"{name}.txt"
+    if name in _PACKAGED:
+        spec = find_spec("alpaca_eval")  # found, not imported: that takes seconds
+        folders = spec.submodule_search_locations if spec else None
+        if folders:
+            return Path(folders[0], "evaluators_configs", name.removeprefix(ALPACA_EVAL))
+    return builtin if builtin.is_file() else Path(name)
 
 
 def _load(name_or_file: str, read: Reader, needed: set[str]) -> Rubric:
-    builtin = resources.files("harness") / "rubrics" / f"{name_or_file}.txt"
-    source = builtin if builtin.is_file() else Path(name_or_file)
+    source = _source(name_or_file)
     try:
         text = source.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -141,6 +124,7 @@ def _load(name_or_file: str, read: Reader, needed: set[str]) -> Rubric:
             file.name.removesuffix(".txt")
             for file in (resources.files("harness") / "rubrics").iterdir()
         )
+        names += sorted(_PACKAGED)
         raise ConfigError(
             f"rubric {name_or_file!r} is neither a readable file nor one of {', '.join(names)}"
         ) from error
@@ -160,6 +144,8 @@ class Verdict:
     index: int
     text: str
     outcome: Outcome
+    expected: Outcome | None = None
+    """The points' mean under the judge's own token probabilities; None where not asked for."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +192,7 @@ class Judge:
                 index=completion.index,
                 text=completion.text,
                 outcome=read_verdict(completion, self.rubric.read),
+                expected=expected_points(completion) if self.sampling.top_logprobs else None,
             )
 
 

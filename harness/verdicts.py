@@ -19,6 +19,8 @@ class Reading(Record):
 
     text: str
     outcome: Outcome
+    expected: Outcome | None = None
+    """See `judge.Verdict.expected`."""
 
 
 def ask(judge: Judge, rows: Iterable[tuple[str, Mapping[str, str]]], log: RowLog) -> None:
@@ -26,7 +28,9 @@ def ask(judge: Judge, rows: Iterable[tuple[str, Mapping[str, str]]], log: RowLog
     unfinished: dict[str, dict[int, Reading]] = defaultdict(dict)
     for verdict in judge.mark((key, values) for key, values in rows if key not in log):
         samples = unfinished[verdict.id]
-        samples[verdict.index] = Reading(text=verdict.text, outcome=verdict.outcome)
+        samples[verdict.index] = Reading(
+            text=verdict.text, outcome=verdict.outcome, expected=verdict.expected
+        )
         if len(samples) == judge.sampling.n:
             in_order = [samples[index] for index in sorted(samples)]
             log.append(verdict.id, [one.model_dump(mode="json") for one in in_order])

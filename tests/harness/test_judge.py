@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ConfigError
-from harness.judge import pairwise, pointwise, read_better, read_points, read_verdict
+from harness.judge import pairwise, pointwise, read_verdict
 from harness.protocols import Completion
+from harness.reading import read_better, read_points
 from harness.records import Failure, Score
 
 

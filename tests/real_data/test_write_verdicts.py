@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.data import datasets
-from harness.judge import read_points
+from harness.reading import read_points
 from harness.records import Score
 
 SCRIPT = Path(__file__).with_name("write_verdicts.py")

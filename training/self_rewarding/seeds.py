@@ -19,8 +19,9 @@ from harness.data import datasets
 from harness.data.examples import Demonstration, Loaded, RankedGroup, Row
 from harness.data.overlap import split_seeds
 from harness.errors import DataError
-from harness.judge import Judge, read_points
+from harness.judge import Judge
 from harness.protocols import RowLog
+from harness.reading import read_points
 from harness.records import Failure, Outcome, Score
 from harness.verdicts import ask, read
 from training.self_rewarding.settings import Seeds

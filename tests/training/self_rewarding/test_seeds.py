@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from harness.data import datasets
 from harness.data.examples import RankedGroup, RankedResponse
 from harness.errors import DataError
-from harness.judge import Judge, pointwise, read_points
+from harness.judge import Judge, pointwise
 from harness.protocols import Request, Sampling
+from harness.reading import read_points
 from harness.rows import RowLog
 from tests.training.self_rewarding.scripts import script
 from training.self_rewarding import seeds

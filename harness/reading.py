@@ -1,0 +1,147 @@
+"""Read verdicts out of what judges write. What cannot be read is a `Failure`, never a number.
+
+    read_points      "Clear and right, but no detail. Score: 4"              -> Score(4)
+    read_better      "Both are right, A is clearer. Better: A"               -> Score(1)
+    read_ranking     "[{'model': 'model_1', 'rank': 2}, ...]"                -> Score(0)
+    read_identifier  "m"                                                     -> Score(1)
+
+A pairwise verdict is 1 where the first output is better, 0 where the second is, 0.5 for a tie.
+"""
+
+import ast
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from harness.protocols import Completion, Step
+from harness.records import Failure, Outcome, Score
+
+Reader = Callable[[str], Outcome]
+
+_MARKS = r"[\s*_`\"'.)\]]*"  # what may stand around a verdict: spaces, markup, a full stop
+_POINTS = re.compile(
+    r"\bscore[ \t*_`\"']*:[ \t*_`\"'(\[]*([-+]?[0-9]+(?:\.[0-9]+)?)"
+    rf"(?:\s*(?:/|out of)\s*([0-9]+))?(?:\s*points?)?{_MARKS}(?:$|(?=\n))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ANY_POINTS = re.compile(r"\bscore\W{0,4}:", re.IGNORECASE)
+_BETTER = re.compile(
+    rf"\b[Bb]etter[ \t*_`\"']*:[ \t*_`\"'(\[]*(A|B|[Tt]ie|[Nn]either){_MARKS}(?:$|(?=\n))",
+    re.MULTILINE,
+)
+_ANY_BETTER = re.compile(r"\bbetter\W{0,4}:", re.IGNORECASE)
+_NUMBER = re.compile(r"\W*([0-9]+)\W*")
+_LIST = re.compile(r"\[.*\]", re.DOTALL)
+
+
+def read_points(text: str, highest: float = 5.0) -> Outcome:
+    """Read the last `Score: <points>`, from 0 to `highest` (Yuan et al. 2024, Fig. 2).
+
+    The points must end their line, but for markup, `/5`, `out of 5` or `points`: "Score: 4 + 1",
+    "Score: 3 or 4" and "Score: 4,5" are not readings of 4, 3 and 4 but failures.
+    """
+    found = list(_POINTS.finditer(text))
+    if not found:
+        reason = "unclear_score" if _ANY_POINTS.search(text) else "no_score"
+        return Failure(reason=reason, detail=text[-160:])
+    if _ANY_POINTS.search(text, found[-1].end()):
+        return Failure(reason="unclear_score", detail=text[-160:])
+    value, scale = float(found[-1][1]), found[-1][2]
+    if scale is not None and float(scale) != highest:
+        return Failure(reason="wrong_scale", detail=found[-1][0])
+    if not 0 <= value <= highest:
+        return Failure(reason="out_of_range", detail=found[-1][0])
+    return Score(value=value)
+
+
+def read_better(text: str) -> Outcome:
+    """Read the last `Better: A | B | tie`: 1 where the first output is better, 0, or 0.5.
+
+    The verdict must end its line: "Better: a more careful answer is B" is a failure.
+    """
+    found = list(_BETTER.finditer(text))
+    if not found or _ANY_BETTER.search(text, found[-1].end()):
+        reason = "unclear_verdict" if _ANY_BETTER.search(text) else "no_verdict"
+        return Failure(reason=reason, detail=text[-160:])
+    return Score(value={"a": 1.0, "b": 0.0}.get(found[-1][1].lower(), 0.5))
+
+
+def read_ranking(text: str) -> Outcome:
+    """Read a list of ranks, as AlpacaEval's `alpaca_eval_gpt4` asks for.
+
+    The first list in the text counts, so that a code fence around it does no harm. Both models
+    must be there, with the ranks 1 and 2 (`alpaca_eval.completion_parsers.ranking_parser`, which
+    looks at the first model alone).
+    """
+    unread = Failure(reason="no_verdict", detail=text[-160:])
+    found = _LIST.search(text)
+    if found is None:
+        return unread
+    try:
+        ranks = {entry["model"]: entry["rank"] for entry in ast.literal_eval(found[0])}
+    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
+        return unread
+    if ranks == {"model_1": 1, "model_2": 2}:
+        return Score(value=1)
+    if ranks == {"model_1": 2, "model_2": 1}:
+        return Score(value=0)
+    return Failure(reason="unclear_verdict", detail=text[-160:])
+
+
+def read_identifier(text: str) -> Outcome:
+    """Read `m` (first output) or `M` (second), as AlpacaEval 2's prompt asks for."""
+    said = text.strip().strip("\"'`*.")
+    if said not in ("m", "M"):
+        return Failure(reason="no_verdict", detail=text[-160:])
+    return Score(value=1.0 if said == "m" else 0.0)
+
+
+def identifier_probability(steps: Sequence[Step] | None) -> Outcome:
+    """Compute P(m) / (P(m) + P(M)) at the first token: how likely the first output is better.
+
+    A token that is not among the likeliest counts as impossible
+    (`alpaca_eval.completion_parsers.logprob_parser`).
+    """
+    if not steps:
+        return Failure(reason="no_logprobs", detail="the judge gave no token probabilities")
+    found = {token: logprob for token, logprob in steps[0].alternatives if token in ("m", "M")}
+    weights = {token: math.exp(logprob) for token, logprob in found.items()}
+    if not sum(weights.values()):
+        likeliest = ", ".join(repr(token) for token, _ in steps[0].alternatives)
+        return Failure(reason="no_verdict", detail=f"neither m nor M among {likeliest}")
+    return Score(value=weights.get("m", 0.0) / sum(weights.values()))
+
+
+def expected_points(completion: Completion, highest: int = 5) -> Outcome:
+    """Compute the mean of the points under the judge's own probabilities, where it wrote them.
+
+    The verdict is read as always; at the token that gives the points, every likely token that is
+    a number from 0 to `highest` counts with its probability, over their sum (G-Eval, Liu et al.
+    2023). One sampled reasoning, so the mean over samples still matters.
+    """
+    if completion.failure is not None:
+        return completion.failure
+    if not completion.steps:
+        return Failure(reason="no_logprobs", detail="the judge gave no token probabilities")
+    text = "".join(step.token for step in completion.steps)
+    read = read_points(text, highest)
+    if isinstance(read, Failure):
+        return read
+    at = list(_POINTS.finditer(text))[-1].start(1)
+    for step in completion.steps:
+        if at < len(step.token):
+            return _expected(step.alternatives, highest)
+        at -= len(step.token)
+    raise AssertionError("the points stand in one of the tokens")
+
+
+def _expected(alternatives: Sequence[tuple[str, float]], highest: int) -> Outcome:
+    weights: Mapping[int, float] = {}
+    for token, logprob in alternatives:
+        match = _NUMBER.fullmatch(token)
+        if match and int(match[1]) <= highest:
+            weights = {**weights, int(match[1]): weights.get(int(match[1]), 0) + math.exp(logprob)}
+    total = sum(weights.values())
+    if not total:
+        return Failure(reason="no_distribution", detail="no likely token gives the points alone")
+    return Score(value=sum(points * weight for points, weight in weights.items()) / total)
