@@ -96,6 +96,8 @@ class Metric(Record):
     """How many more were asked and could not be scored."""
     against: str | None = None
     """The other model, where there is one."""
+    note: str = ""
+    """What a reader must know before comparing it with a published one, e.g. `not official LC`."""
 
 
 def _finite(value: float | None) -> float | None:
@@ -130,6 +132,7 @@ class EvalResult(Record):
                 "n": metric.n,
                 "failed": metric.failed,
                 "protocol": self.protocol,
+                "note": metric.note,
             }
             for metric in self.metrics
         ]

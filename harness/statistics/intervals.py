@@ -45,7 +45,9 @@ class Estimate(NamedTuple):
     high: float | None
     n: int
 
-    def metric(self, name: str, failed: int = 0, against: str | None = None) -> Metric:
+    def metric(
+        self, name: str, failed: int = 0, against: str | None = None, note: str = ""
+    ) -> Metric:
         """Write the estimate down under a name."""
         return Metric(
             name=name,
@@ -55,6 +57,7 @@ class Estimate(NamedTuple):
             n=self.n,
             failed=failed,
             against=against,
+            note=note,
         )
 
 
