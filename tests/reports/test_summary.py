@@ -5,6 +5,7 @@ from reports.summary import Summary
 
 KEYS = [
     "model", "against", "evaluation", "metric", "value", "low", "high", "n", "failed", "protocol",
+    "note",
 ]  # fmt: skip
 
 
@@ -27,6 +28,7 @@ def test_every_metric_is_a_row_with_exactly_the_stable_keys(whole_run, tmp_path)
         "n": 250,
         "failed": 0,
         "protocol": "bb0c1f0f6a1c8f0e",
+        "note": "",
     } in rows
     assert next(row for row in rows if row["metric"] == "score")["against"] is None
 

@@ -1,7 +1,6 @@
 """Open Assistant conversations: the published counts, and no overlap with what is held out."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ from harness.data import datasets, open_assistant
 from harness.data.files import Table, read_table
 from harness.data.overlap import key, split_seeds
 from harness.errors import DataError
+from tests.shared_data import shared
 
-SHARED = Path(
-    os.environ.get("HARNESS_SHARED_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data"
-)
 HELD_OUT = "preferences/oasst1_en_validation.jsonl"
 TRAINING = (
     "preferences/oasst2_eft_quality.jsonl",
@@ -27,10 +24,7 @@ TRAINING = (
 
 def real(name: str) -> str:
     """Find a real data file, or skip the test."""
-    path = SHARED / name
-    if not path.is_file():
-        pytest.skip(f"real data is not here: {path}; set HARNESS_SHARED_DATA to its folder")
-    return str(path)
+    return str(shared(name))
 
 
 def message(id: str, parent: str | None, role: str, **more: Any) -> dict[str, Any]:
