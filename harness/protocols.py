@@ -78,6 +78,7 @@ class Step(NamedTuple):
     """One sampled token, as text, and what else might have been sampled."""
 
     token: str
+    """Joined, a completion's tokens are its text; a server may add what ended it."""
     alternatives: tuple[tuple[str, float], ...]
     """The likeliest tokens with their natural-log probabilities at temperature 1, best first."""
 

@@ -124,6 +124,8 @@ def expected_points(completion: Completion, highest: int = 5) -> Outcome:
     if not completion.steps:
         return Failure(reason="no_logprobs", detail="the judge gave no token probabilities")
     text = "".join(step.token for step in completion.steps)
+    if text.startswith(completion.text):
+        text = completion.text  # without an end token that is spelled out
     read = read_points(text, highest)
     if isinstance(read, Failure):
         return read

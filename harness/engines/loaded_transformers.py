@@ -23,6 +23,7 @@ from harness.engines.tokens import (
     encode,
     encode_continuations,
     has_stopped,
+    pieces,
 )
 from harness.engines.transformers import Transformers
 from harness.errors import ConfigError, DataError
@@ -156,12 +157,10 @@ class LoadedTransformers:
         )
 
     def _steps(self, row: Row) -> tuple[Step, ...]:
-        def text(id: int) -> str:
-            return str(self._tokenizer.decode([id], clean_up_tokenization_spaces=False))
-
+        said = pieces(self._tokenizer, row.token_ids)
         return tuple(
-            Step(text(token), tuple((text(id), logprob) for id, logprob in likeliest))
-            for token, likeliest in zip(row.token_ids, row.likeliest, strict=True)
+            Step(piece, tuple((decode_text(self._tokenizer, [id]), p) for id, p in likeliest))
+            for piece, likeliest in zip(said, row.likeliest, strict=True)
         )
 
     def _too_long(self, length: int) -> Failure:

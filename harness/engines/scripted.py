@@ -36,6 +36,7 @@ from harness.protocols import (
     Prompt,
     Request,
     Sampling,
+    Step,
 )
 from harness.records import Failure, ModelRef, Record
 
@@ -62,6 +63,8 @@ class Scripted:
         """What to say where no pattern is found."""
         failures: dict[str, str] = Field(default_factory=dict)
         """The `Failure.reason` to give for a prompt with the pattern."""
+        tells_likeliest: bool = True
+        """Whether it reports the likeliest tokens where they are asked for; not all servers do."""
         context: int = Field(default=65_536, ge=1)
         """The longest prompt plus completion, in bytes."""
 
@@ -140,6 +143,7 @@ class LoadedScript:
         token_ids = ids[: min([room, *stops])]
         ended = token_ids[-1:] == (END,) or len(token_ids) in stops
         text = _text(token_ids)
+        logprobs = tuple(_logprobs(self._expected(request.id, request.prompt), token_ids))
         for stop in sampling.stop:
             text = text.partition(stop)[0]
         return Completion(
@@ -149,9 +153,10 @@ class LoadedScript:
             prompt_ids=prompt_ids,
             token_ids=token_ids,
             finish_reason="stop" if ended else "length",
-            logprobs=(
-                tuple(_logprobs(self._expected(request.id, request.prompt), token_ids))
-                if sampling.logprobs
+            logprobs=logprobs if sampling.logprobs else None,
+            steps=(
+                tuple(map(_step, token_ids, logprobs))
+                if sampling.top_logprobs and self._config.tells_likeliest
                 else None
             ),
         )
@@ -209,6 +214,11 @@ def _ids(prompt: Prompt) -> tuple[int, ...]:
 
 def _text(ids: Iterable[int]) -> str:
     return bytes(id for id in ids if id < END).decode(errors="replace")
+
+
+def _step(id: int, logprob: float) -> Step:
+    token = "" if id == END else chr(id)
+    return Step(token, ((token, logprob),))
 
 
 def _end_of(ids: tuple[int, ...], stop: bytes) -> int:

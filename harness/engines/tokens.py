@@ -9,6 +9,7 @@ Each kind of prompt is tokenized here and nowhere else.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 from transformers import PreTrainedTokenizerBase
@@ -63,6 +64,16 @@ def encode_continuations(
 def decode_text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
     """Decode what was sampled, without special tokens."""
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def pieces(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[str]:
+    """Decode token by token; joined, the pieces are the decoded text.
+
+    A token alone may read differently: a leading space is lost, a character's bytes are split.
+    """
+    ends = [len(decode_text(tokenizer, ids[:end])) for end in range(len(ids) + 1)]
+    text = decode_text(tokenizer, ids)
+    return [text[start:end] for start, end in pairwise(ends)]
 
 
 def cut(text: str, stop: Sequence[str]) -> str:

@@ -206,6 +206,24 @@ def test_logprobs_only_where_asked(model: LoadedModel) -> None:
             assert all(value <= 0 for value in completion.logprobs)
 
 
+def test_the_likeliest_tokens_only_where_asked(model: LoadedModel) -> None:
+    greedy = replace(SAMPLING, n=1, temperature=0, logprobs=True)
+    asked = Request("asked", user("Hello"), replace(greedy, top_logprobs=3))
+    silent = Request("silent", user("Hello"), greedy)
+    found = by_row(model.generate([asked, silent]))
+    with_steps, without = found["asked", 0], found["silent", 0]
+    assert without.steps is None
+    assert with_steps.steps is not None and with_steps.logprobs is not None
+    assert len(with_steps.steps) == len(with_steps.token_ids)
+    assert "".join(step.token for step in with_steps.steps) == with_steps.text
+    for step, logprob in zip(with_steps.steps, with_steps.logprobs, strict=True):
+        likelihoods = [value for _, value in step.alternatives]
+        assert 1 <= len(likelihoods) <= 3
+        assert likelihoods == sorted(likelihoods, reverse=True)
+        # Greedy decoding takes the likeliest.
+        assert likelihoods[0] == pytest.approx(logprob, abs=1e-6)
+
+
 def test_loglikelihood_agrees_with_sampled_logprobs(model: LoadedModel) -> None:
     found = by_row(model.generate(requests(replace(SAMPLING, logprobs=True))))
     rows = [
