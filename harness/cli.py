@@ -137,7 +137,10 @@ def score(
                 str(one.failed),
             )
         _print(table)
-        typer.echo(result.description)
+        for note in dict.fromkeys(one.note for one in result.metrics if one.note):
+            typer.echo(f"{', '.join(m.name for m in result.metrics if m.note == note)}: {note}")
+        if result.description:
+            typer.echo(result.description)
 
 
 @app.command("list")

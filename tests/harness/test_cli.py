@@ -147,3 +147,20 @@ def test_the_device_and_why(monkeypatch):
     assert machine.device()[0] == "CPU"
     monkeypatch.setattr(machine, "installed", lambda name: "2.13.0")
     assert machine.device()[0] == "H200"
+
+
+def test_stored_judgements_are_scored_without_a_model(tmp_path):
+    said = tmp_path / "said.txt"
+    said.write_text("Hello.\nHello, please.\n")
+    shown = RUNNER.invoke(cli.app, ["score", "politeness", str(said), str(said)])
+    assert shown.exit_code == 0
+    assert shown.output.splitlines()[1].split()[:3] == ["file", "polite", "0.5"]
+    assert "by hand" in shown.output
+    [row] = json.loads(RUNNER.invoke(cli.app, ["score", "politeness", str(said), "--json"]).output)
+    assert (row["metric"], row["value"], row["n"], row["failed"]) == ("polite", 0.5, 2, 1)
+    assert row["low"] < 0.5 < row["high"]
+
+
+def test_what_cannot_be_scored_from_files_says_so(tmp_path):
+    with pytest.raises(HarnessError, match="examiner cannot be scored from files alone"):
+        RUNNER.invoke(cli.app, ["score", "examiner", str(tmp_path)], catch_exceptions=False)

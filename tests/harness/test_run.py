@@ -3,10 +3,19 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from pydantic import ValidationError
 
 from harness.config import RunConfig
 from harness.engines.scripted import LoadedScript, Scripted
-from harness.errors import CollapseError, ConfigError, DataError, HarnessError, StoreError
+from harness.errors import (
+    BudgetExceeded,
+    CollapseError,
+    ConfigError,
+    DataError,
+    HarnessError,
+    JudgeUnavailable,
+    StoreError,
+)
 from harness.metering import KeptEngine, Meter, Silent
 from harness.protocols import Request, Sampling, user
 from harness.records import ModelRef
@@ -250,3 +259,62 @@ def test_what_training_needs_is_checked_before_m0_is_measured(store, monkeypatch
         run(request(), store)
     assert not store.folder.exists()
     assert run(request(iterations=0), store).stages
+
+
+def test_one_evaluation_under_two_labels(store):
+    twice = [{"name": "politeness", "questions": n, "label": f"polite-{n}"} for n in (2, 3)]
+    record = run(request(iterations=0, evaluations=twice), store)
+    found = {e.evaluation: e.metrics[0].n for e in record.stages[0].evaluations}
+    assert found == {"polite-2": 2, "polite-3": 3}
+    with pytest.raises(ValidationError, match="politeness more than once; give each a label"):
+        request(evaluations=["politeness", "politeness"])
+
+
+@pytest.fixture
+def remote(monkeypatch):
+    """Make the scripted engine one whose models are on a server; tell what it was asked."""
+    asked = []
+    monkeypatch.setattr(
+        Scripted, "keep_books", lambda engine, folder: asked.append(folder), raising=False
+    )
+    monkeypatch.setattr(Scripted, "check", lambda engine, model: asked.append(model), raising=False)
+    return asked
+
+
+def test_models_on_servers_are_checked_before_m0_is_measured(store, remote):
+    asked = request(iterations=0)
+    run(asked, store)
+    assert remote == [store.books, asked.model]
+    remote.clear()
+    run(asked, store)  # nothing is left to ask
+    assert remote == [store.books]
+
+
+def test_a_server_that_cannot_be_asked_costs_nothing(store, remote, monkeypatch):
+    def gone(engine, model):
+        raise JudgeUnavailable("gpt-4 was shut down on 2026-10-23")
+
+    monkeypatch.setattr(Scripted, "check", gone, raising=False)
+    with pytest.raises(JudgeUnavailable):
+        run(request(iterations=0), store)
+    assert not store.folder.exists()
+    judge = {"engine": "scripted", "model": {"location": "script"}}
+    engine = {"name": "transformers"}
+    with pytest.raises(DataError, match="script"):  # nothing is judged: the judge is not asked
+        run(request(iterations=0, engine=engine, judge=judge), store)
+
+
+def test_what_a_run_costs_at_most_may_be_raised(store, remote, monkeypatch):
+    spent = BudgetExceeded("2 of 4 rows were had for $5")
+    plain = LoadedScript.generate
+
+    def dear(model, requests):
+        yield from plain(model, list(requests)[:2])
+        raise spent
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LoadedScript, "generate", dear)
+        with pytest.raises(BudgetExceeded):
+            run(request(iterations=0), store)
+    assert store.record().stopped == str(spent)
+    assert run(request(iterations=0), store).stages[0].evaluations[0].metrics[0].n == 4

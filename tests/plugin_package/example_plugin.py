@@ -5,10 +5,12 @@
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from harness.protocols import Improvement, LoadedModel, Request, RowLog, Sampling, Workspace, user
 from harness.records import EvalResult, ItemResult, Metric, ModelRef, Record, Score
+from harness.statistics.intervals import share
 
 
 class Politeness:
@@ -53,6 +55,17 @@ class Politeness:
             metrics=(Metric(name="polite", value=share, n=len(items)),),
             items=items,
         )
+
+    @staticmethod
+    def score(files: Sequence[Path]) -> Sequence[EvalResult]:
+        said = [line for file in files for line in file.read_text().splitlines()]
+        polite = sum("please" in line for line in said)
+        metric = share(polite, len(said)).metric("polite", failed=1, note="by hand")
+        return [
+            EvalResult(
+                evaluation="politeness", model="file", protocol="politeness-1", metrics=(metric,)
+            )
+        ]
 
 
 class Renaming:
