@@ -14,7 +14,7 @@ from harness.records import RunRecord
 from harness.statistics.intervals import Estimate
 from reports.blocks import Figure, Points
 from reports.evidence import Evidence, evidence
-from reports.series import Series, chain, evaluations, models
+from reports.series import Series, chain, evaluations, models, plugin
 from reports.tables import difference
 
 _WORDS: dict[Evidence, str] = {
@@ -26,25 +26,37 @@ _WORDS: dict[Evidence, str] = {
 }
 
 
+_SCORED = (
+    ("Instruction following", "examiner", "score", "Examiner score (of 5)"),
+    ("AlpacaEval", "alpaca_eval", "win_rate", "Win rate (%)"),
+    ("MT-Bench", "mt_bench", "score", "Score (of 10)"),
+    ("Knowledge", "nlp_benchmarks", "mean", "Mean of the NLP benchmarks"),
+)
+"""Evaluations whose items are answers with a score: axis, plug-in, metric, and its words."""
+
+
 def findings(record: RunRecord) -> Points:
     """Say what the run shows about each axis."""
-    by_name = {series.name: series for series in evaluations(record)}
+    measured = evaluations(record)
+    by_name = {plugin(record, series.name): series for series in reversed(measured)}
     return Points(
         (
-            ("Instruction following", _answering(record, by_name.get("examiner"))),
+            *(
+                (axis, _scored(record, by_name[name], metric, words))
+                for axis, name, metric, words in _SCORED
+                if name in by_name
+            ),
             ("Judging", _judging(record, by_name.get("judge_agreement"))),
             ("Model against model", _head_to_head(record, by_name.get("head_to_head"))),
         )
     )
 
 
-def _answering(record: RunRecord, series: Series | None) -> str:
-    if series is None:
-        return "not measured by an examiner in this run."
-    levels = _levels(record, series, "score")
+def _scored(record: RunRecord, series: Series, metric: str, words: str) -> str:
+    levels = _levels(record, series, metric)
     if not levels:
         return "not a single answer could be scored."
-    return _sentences(_steps(chain(record), series), f"Examiner score (of 5): {levels}")
+    return _sentences(_steps(chain(record), series), f"{words}: {levels}")
 
 
 def _judging(record: RunRecord, series: Series | None) -> str:

@@ -16,6 +16,7 @@ from reports.blocks import Block, Points, Section
 from reports.cautions import cautions
 from reports.figures import plain, visible
 from reports.findings import findings
+from reports.headlines import headlines
 from reports.loop import loop
 from reports.series import chosen, evaluations, missing_stages, models
 
@@ -126,7 +127,8 @@ def _measurements(record: RunRecord) -> tuple[Block, ...]:
     series = evaluations(record)
     if not series:
         return ("Nothing was measured in this run, so far.",)
-    blocks: list[Block] = [table for one in series for table in tables.measurements(one)]
+    blocks: list[Block] = [*headlines(record)]
+    blocks += [table for one in series for table in tables.measurements(one)]
     blocks += tables.differences(record)
     measured = {model for one in series for model in one.results}
     blocks += [

@@ -112,6 +112,15 @@ def evaluations(record: RunRecord) -> tuple[Series, ...]:
     return tuple(Series(name, results) for name, results in found.items())
 
 
+def plugin(record: RunRecord, label: str) -> str:
+    """Name the plug-in that goes by a label in this run."""
+    choices = record.request.get("evaluations")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("label") == label:
+            return str(choice["name"])
+    return label
+
+
 def missing_stages(record: RunRecord) -> tuple[Stage, ...]:
     """List the stages that the request asks for and the record does not hold."""
     iterations = record.request.get("iterations")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from harness.records import Cost, Metric, RunRecord
-from harness.statistics.intervals import Estimate, paired_difference
+from harness.statistics.intervals import Estimate, mean_of_means, paired_difference
 from reports.blocks import Cell, Figure, Row, Table, Tone
 from reports.evidence import evidence
 from reports.figures import duration, places
@@ -21,6 +21,8 @@ NOT_RUN = "not run"
 NO_SCORE = "no score"
 SIGNED = {"net_win", "spearman", "kendall_tau"}
 """Metrics that may be negative, so that a plus sign tells the reader something."""
+AVERAGED = "mean"
+"""The metric that is the mean of the categories' means, so that a difference must be one too."""
 
 
 def measurements(series: Series) -> Iterator[Table]:
@@ -29,7 +31,8 @@ def measurements(series: Series) -> Iterator[Table]:
     wholes = [metric for metric in series.metrics if "/" not in metric]
     if wholes:
         rows = tuple(_metric_row(series, metric, label(metric)) for metric in wholes)
-        yield Table(series.name, tuple(series.results), rows, note)
+        said = notes((label(m.name), m) for r in series.results.values() for m in r.metrics)
+        yield Table(series.name, tuple(series.results), rows, f"{said} {note}".strip())
     if series.comparisons:
         yield comparisons(series, note="" if wholes else note)
 
@@ -77,7 +80,7 @@ def differences(record: RunRecord) -> Iterator[Table]:
         if any(one.n for one in found):
             name = series.item_metric() or "mean item score"
             rows.append(
-                _row(
+                metric_row(
                     f"{label(series.name)}, {label(name)}",
                     [
                         one.metric(name, failed=_asked(series, step) - one.n)
@@ -108,7 +111,15 @@ def _asked(series: Series, step: tuple[str, str]) -> int:
 
 def difference(series: Series, later: str, earlier: str) -> Estimate:
     """Estimate how much better a model does than another on the items that both have."""
-    return paired_difference(series.scores(later), series.scores(earlier))
+    left, right = series.scores(later), series.scores(earlier)
+    if AVERAGED not in series.metrics:
+        return paired_difference(left, right)
+    groups: dict[str, list[float]] = {}
+    for item in series.results[later].items if later in series.results else ():
+        if item.id in left.keys() & right.keys():
+            change = left[item.id] - right[item.id]
+            groups.setdefault(item.category or "", []).append(change)
+    return mean_of_means(list(groups.values()))
 
 
 def costs(record: RunRecord) -> Iterator[Table]:
@@ -173,13 +184,24 @@ def figure(metric: Metric | None, *, signed: bool = False, tone: Tone = "") -> C
 
 def _metric_row(series: Series, metric: str, name: str) -> Row:
     found = [series.metric(model, metric) for model in series.results]
-    return _row(name, found, signed=metric in SIGNED)
+    return metric_row(name, found, signed=metric in SIGNED)
 
 
-def _row(
+def notes(metrics: Iterable[tuple[str, Metric | None]]) -> str:
+    """Say what must be known of metrics, each by its label, before comparing them."""
+    said: dict[str, list[str]] = {}
+    for name, metric in metrics:
+        if metric is not None and metric.note:
+            said.setdefault(metric.note, []).append(name)
+    return " ".join(
+        f"{', '.join(dict.fromkeys(names))}: {note.rstrip('.')}." for note, names in said.items()
+    )
+
+
+def metric_row(
     name: str, metrics: Sequence[Metric | None], *, signed: bool = False, toned: bool = False
 ) -> Row:
-    """Line metrics up, all with the same number of decimals."""
+    """Line a metric's values up, one a model, all with the same number of decimals."""
     there = [metric for metric in metrics if metric is not None]
     shown = places([end for metric in there for end in (metric.value, metric.low, metric.high)])
     cells: list[Cell] = []

@@ -102,6 +102,25 @@ def paired_difference(
     return _if_decided(mean(differences, seed), sum(map(bool, differences)))
 
 
+def mean_of_means(groups: Sequence[Sequence[float]], seed: int = 0) -> Estimate:
+    """Estimate the mean of the groups' means, each group of the same weight whatever its size.
+
+    The groups are fixed (nine benchmarks, say) and the items of each are a sample: every resample
+    draws each group's items anew.
+    """
+    if not groups or not all(groups):
+        return Estimate(None, None, None, 0)
+    means = [mean(group, seed) for group in groups]
+    value = float(np.mean([one.value for one in means]))
+    n = sum(one.n for one in means)
+    if min(one.n for one in means) < 2:
+        return Estimate(value, None, None, n)
+    rng = np.random.default_rng(seed)
+    resampled = np.mean([_resampled_means(np.asarray(group), rng) for group in groups], axis=0)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Estimate(value, float(low), float(high), n)
+
+
 def share(count: int, n: int) -> Estimate:
     """Estimate a share of independent items, with Wilson's (1927) score interval.
 
@@ -149,6 +168,21 @@ def sign_test(wins: int, losses: int) -> float | None:
         return None
     tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
     return min(1.0, tail / (1 << (n - 1)))
+
+
+def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Resample a group's items; return `RESAMPLES` means.
+
+    Few distinct values (right or wrong) are drawn by their counts, which is the same and does not
+    take as long as there are items.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) <= 16:
+        drawn = rng.multinomial(len(values), counts / len(values), size=RESAMPLES)
+        return np.asarray(drawn @ distinct / len(values))
+    return np.array(
+        [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
+    )
 
 
 def _percentile_interval(sums: NDArray[np.float64], seed: int) -> tuple[float, float]:

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.statistics.intervals import mean, net_win, paired_difference, ratio, share, sign_test
+from harness.statistics.intervals import (
+    mean,
+    mean_of_means,
+    net_win,
+    paired_difference,
+    ratio,
+    share,
+    sign_test,
+)
 
 FIGURE_3 = [  # Yuan et al. (2024), Fig. 3: wins, ties, losses of 256; per cent; net and half width
     ("M1 v SFT", (78, 99, 79), (30.5, 38.7, 30.9), (-0.004, 0.096)),
@@ -146,3 +154,23 @@ def test_an_estimate_is_written_down_as_a_metric():
         "win", 0.75, 4, 2, "M1",
     )  # fmt: skip
     assert metric.low < 0.75 < metric.high
+
+
+def test_groups_weigh_the_same_whatever_their_size():
+    groups = [[1.0] * 90 + [0.0] * 10, [0.0, 1.0, 1.0, 0.0]]
+    found = mean_of_means(groups)
+    assert found.value == pytest.approx((0.9 + 0.5) / 2)
+    assert found.n == 104
+    # The variance of a mean of two independent means.
+    spread = math.sqrt((0.09 / 100 + 0.25 / 4) / 4)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * spread, rel=0.1)
+    many = [[k / 100 for k in range(100)], groups[1]]  # more values than are drawn by counts
+    assert mean_of_means(many).value == pytest.approx((0.495 + 0.5) / 2)
+
+
+def test_a_group_without_items_leaves_no_mean_of_all():
+    assert mean_of_means([[1.0], []]).value is None
+    assert mean_of_means([]).value is None
+    alone = mean_of_means([[1.0], [0.0, 1.0]])
+    assert alone.value == 0.75
+    assert alone.low is None

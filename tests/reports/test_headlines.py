@@ -1,0 +1,89 @@
+"""The main figures in one table."""
+
+import pytest
+
+from harness.records import EvalResult, ItemResult, Metric, Score
+from reports.findings import findings
+from reports.headlines import headlines
+from reports.series import Series
+from reports.tables import difference, measurements
+
+
+def with_result(record, *results):
+    """Put further evaluations into a run's last stage, and into its request."""
+    last = record.stages[-1]
+    stage = last.model_copy(update={"evaluations": (*last.evaluations, *results)})
+    return record.model_copy(update={"stages": (*record.stages[:-1], stage)})
+
+
+def alpaca(model, note="", evaluation="alpaca_eval"):
+    items = tuple(
+        ItemResult(id=str(k), answer="Yes.", outcome=Score(value=40.0 + k % 3)) for k in range(120)
+    )
+    rate = Metric(name="win_rate", value=41.0, low=38, high=44, n=120, failed=3, note=note)
+    return EvalResult(
+        evaluation=evaluation, model=model, protocol="a1", metrics=(rate,), items=items
+    )
+
+
+def test_every_main_figure_is_a_row_and_every_model_a_column(whole_run):
+    [table] = headlines(with_result(whole_run, alpaca("M3")))
+    assert table.columns == ("M0", "SFT", "M1", "M2", "M3")
+    rows = {row.label: row for row in table.rows}
+    assert rows["alpaca eval, win rate"].cells[:4] == ("not run",) * 4
+    assert rows["alpaca eval, win rate"].cells[4].value == 41
+    assert rows["alpaca eval, win rate"].failed == (3,)
+    wins = rows["head to head, net win over the one before"]
+    assert [cell if isinstance(cell, str) else cell.value for cell in wins.cells] == [
+        "not run", "not run", pytest.approx(0.45), pytest.approx(0.37), pytest.approx(0.02)
+    ]  # fmt: skip
+
+
+def test_one_evaluation_alone_needs_no_second_table(small_run):
+    [only, *_] = [e for stage in small_run.stages for e in stage.evaluations]
+    stages = tuple(
+        stage.model_copy(
+            update={
+                "evaluations": tuple(
+                    e for e in stage.evaluations if e.evaluation == only.evaluation
+                )
+            }
+        )
+        for stage in small_run.stages
+    )
+    assert list(headlines(small_run.model_copy(update={"stages": stages}))) == []
+
+
+def test_what_a_metrics_note_says_stands_under_its_tables(whole_run):
+    noted = with_result(whole_run, alpaca("M3", note="discrete: no token probabilities"))
+    [table] = headlines(noted)
+    assert "alpaca eval, win rate: discrete: no token probabilities." in table.note
+    series = Series("alpaca_eval", {"M3": alpaca("M3", note="not official LC")})
+    assert next(measurements(series)).note.startswith("win rate: not official LC.")
+
+
+def test_a_labelled_evaluation_is_known_by_its_plug_in(whole_run):
+    labelled = with_result(whole_run, alpaca("M3", evaluation="alpaca-gpt"))
+    request = {**labelled.request, "evaluations": [{"name": "alpaca_eval", "label": "alpaca-gpt"}]}
+    labelled = labelled.model_copy(update={"request": request})
+    assert "alpaca-gpt, win rate" in [
+        row.label for table in headlines(labelled) for row in table.rows
+    ]
+    assert dict(findings(labelled).items)["AlpacaEval"] == "Win rate (%): M3 41.00."
+
+
+def test_a_difference_of_means_over_benchmarks_weighs_each_benchmark_the_same():
+    def result(model, shift):
+        items = [
+            ItemResult(id=f"{name}/{k}", answer="", category=name, outcome=Score(value=value))
+            for name, size in (("arc", 100), ("mmlu", 10))
+            for k in range(size)
+            for value in [float(name == "mmlu") * shift]
+        ]
+        mean = Metric(name="mean", value=shift / 2, n=110)
+        return EvalResult(
+            evaluation="nlp_benchmarks", model=model, protocol="n1", metrics=(mean,), items=items
+        )
+
+    series = Series("nlp_benchmarks", {"M0": result("M0", 0), "M1": result("M1", 1)})
+    assert difference(series, "M1", "M0").value == pytest.approx(0.5)
