@@ -15,6 +15,7 @@ from rich.table import Table
 
 from harness import machine, plugins
 from harness.config import PRESETS, RunConfig, presets, read_config, validate
+from harness.data.command import data
 from harness.display import Display
 from harness.errors import ConfigError, HarnessError
 from harness.microworld.command import microworld
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(data, name="data")
 app.add_typer(microworld, name="microworld")
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.")]

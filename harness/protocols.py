@@ -10,7 +10,7 @@ that name, exactly like the built-in ones:
     harness.reports        Report      render a run
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -216,6 +216,15 @@ class Evaluation(Protocol):
 
 
 @runtime_checkable
+class Inquirer(Protocol):
+    """What an evaluation adds whose questions can be compared with what was trained on."""
+
+    def questions(self) -> Mapping[str, str]:
+        """Say what it asks, by item id; of a conversation, the first turn."""
+        ...
+
+
+@runtime_checkable
 class Scorer(Protocol):
     """What an evaluation adds that can be computed from files alone, for `harness score`."""
 
@@ -261,6 +270,8 @@ class Improvement:
     model: ModelRef
     comparators: tuple[ModelRef, ...] = ()
     metrics: dict[str, JsonValue] = field(default_factory=dict)
+    prompts: tuple[str, ...] = ()
+    """Every prompt that it was trained on in this stage: evaluations are compared with them."""
 
 
 class Trainer(Protocol):
@@ -293,6 +304,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "Improvement",
+    "Inquirer",
     "LoadedModel",
     "LogLikelihood",
     "Message",

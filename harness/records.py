@@ -169,6 +169,19 @@ class Cost(Record):
         )
 
 
+class Overlap(Record):
+    """The questions of an evaluation that training has seen, and how many it was compared with."""
+
+    questions: int
+    """How many the evaluation has."""
+    prompts: int
+    """How many different prompts were trained on."""
+    exact: tuple[str, ...] = ()
+    """Ids of the questions that are training prompts."""
+    near: tuple[str, ...] = ()
+    """Ids of the others whose wording is mostly in training prompts."""
+
+
 class StageResult(Record):
     """What a stage left behind."""
 
@@ -182,6 +195,8 @@ class StageResult(Record):
     """The trainer's own numbers: rows in and out, failures by cause, histograms, losses."""
     costs: dict[str, Cost] = {}
     """By part of the stage, e.g. `judge` or `M1/head_to_head`."""
+    overlap: dict[str, Overlap] = {}
+    """By evaluation, which of its questions are among all prompts trained on so far."""
 
 
 class RunRecord(Record):

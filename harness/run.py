@@ -16,6 +16,7 @@ from typing import Any
 
 from harness import plugins
 from harness.config import RunConfig
+from harness.data.contamination import overlap
 from harness.errors import (
     BudgetExceeded,
     CollapseError,
@@ -31,13 +32,14 @@ from harness.plugins import Built
 from harness.protocols import (
     Engine,
     Evaluation,
+    Inquirer,
     LoadedModel,
     Remote,
     Report,
     Trainer,
     Workspace,
 )
-from harness.records import EvalResult, ModelRef, RunRecord, Stage, StageResult
+from harness.records import EvalResult, ModelRef, Overlap, RunRecord, Stage, StageResult
 from harness.store import Store
 
 
@@ -186,7 +188,22 @@ class Progress:
         with self._judge(owed) as judge:
             for model, built in product(known, self.bench.evaluations):
                 self._mark(stage, model, built, judge)
-        return StageResult(stage=stage, model=known[-1], comparators=tuple(known[:-1]))
+        return StageResult(
+            stage=stage,
+            model=known[-1],
+            comparators=tuple(known[:-1]),
+            overlap=self._overlap(stage),
+        )
+
+    def _overlap(self, stage: Stage) -> dict[str, Overlap]:
+        """Compare what was trained on with what evaluations ask; neither sees the other."""
+        trained = [s for s in stages(stage.iteration) if s.kind == "train"]
+        prompts = self.store.prompts(trained)
+        return {
+            built.name: overlap(built.plugin.questions(), prompts)
+            for built in self.bench.evaluations
+            if prompts and isinstance(built.plugin, Inquirer)
+        }
 
     def _answer(self, stage: Stage, model: ModelRef) -> ModelRef:
         """Do all that needs the model; return its reference, now exact."""
@@ -253,6 +270,7 @@ class Progress:
             release=self.engine.release,
         )
         made = self.bench.trainer.plugin.improve(self.lineage[-1], stage.iteration, workspace)
+        self.store.keep_prompts(stage, made.prompts)
         return StageResult(
             stage=stage, model=made.model, comparators=made.comparators, metrics=made.metrics
         )

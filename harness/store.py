@@ -8,6 +8,7 @@
     <run>/stages/01-evaluate/M1/head_to_head.jsonl   rows, as they finish
     <run>/stages/01-evaluate/M1/head_to_head.json    an EvalResult: this evaluation is done
     <run>/stages/02-train/...                        whatever the trainer keeps
+    <run>/stages/02-train/trained_on.json            the prompts of this training
     <run>/stages/02-train/stage.json                 a StageResult: this stage is done
     <run>/report.md, summary.json ...                what the reports wrote
 
@@ -17,7 +18,7 @@ A `.json` file is written aside and renamed, so that it is there whole or not at
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,15 @@ class Store:
         if location.startswith(_RUN):
             return str(self.folder / location.removeprefix(_RUN))
         return location
+
+    def keep_prompts(self, stage: Stage, prompts: Iterable[str]) -> None:
+        """Keep what a stage was trained on."""
+        write_json(self.stage_folder(stage) / "trained_on.json", list(prompts))
+
+    def prompts(self, stages: Iterable[Stage]) -> list[str]:
+        """Read what stages were trained on."""
+        files = [self.stage_folder(stage) / "trained_on.json" for stage in stages]
+        return [prompt for file in files if file.exists() for prompt in _read_json(file)]
 
     @property
     def books(self) -> Path:

@@ -23,7 +23,7 @@ MOST_TRUNCATED = 0.05
 
 def cautions(record: RunRecord) -> tuple[str, ...]:
     """List every warning, in the order in which a reader meets its cause."""
-    found = [*_of_trainer(record)]
+    found = [*_of_trainer(record), *_overlap(record)]
     for series in evaluations(record):
         found += [
             *_protocols(series),
@@ -42,6 +42,16 @@ def _of_trainer(record: RunRecord) -> Iterator[str]:
         warnings = result.metrics.get("warnings")
         for warning in warnings if isinstance(warnings, list) else ():
             yield f"{result.stage}: {visible(str(warning))}"
+
+
+def _overlap(record: RunRecord) -> Iterator[str]:
+    for result in record.stages:
+        for name, found in result.overlap.items():
+            if found.exact or found.near:
+                yield (
+                    f"{result.model.name} / {name}: training has seen {len(found.exact):,} of the "
+                    f"{found.questions:,} questions, and {len(found.near):,} nearly word for word."
+                )
 
 
 def _protocols(series: Series) -> Iterator[str]:

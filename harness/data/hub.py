@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetsError
 
+from harness.data.folder import find_hub
 from harness.errors import DataError
 
 
@@ -19,7 +20,8 @@ def hub_rows(source: str) -> list[dict[str, Any]]:
         DataError: it is not there, cannot be reached, or has no such config or split.
     """
     name, config, split = (*source.split(":"), "", "")[:3]
-    return _load(source, name, config or None, split=split or "train")
+    where = str(find_hub(name) or name)  # pulled by `harness data pull`, or from the hub
+    return _load(source, where, config or None, split=split or "train")
 
 
 def file_rows(path: str) -> list[dict[str, Any]]:

@@ -274,10 +274,17 @@ def test_one_evaluation_under_two_labels(store):
 def remote(monkeypatch):
     """Make the scripted engine one whose models are on a server; tell what it was asked."""
     asked = []
-    monkeypatch.setattr(
-        Scripted, "keep_books", lambda engine, folder: asked.append(folder), raising=False
-    )
-    monkeypatch.setattr(Scripted, "check", lambda engine, model: asked.append(model), raising=False)
+
+    class Distant(Scripted):
+        def keep_books(self, folder):
+            asked.append(folder)
+
+        def check(self, model):
+            if model.location == "gone":
+                raise JudgeUnavailable("gpt-4 was shut down on 2026-10-23")
+            asked.append(model)
+
+    monkeypatch.setattr("harness.engines.scripted.Scripted", Distant)
     return asked
 
 
@@ -290,21 +297,15 @@ def test_models_on_servers_are_checked_before_m0_is_measured(store, remote):
     assert remote == [store.books]
 
 
-def test_a_server_that_cannot_be_asked_costs_nothing(store, remote, monkeypatch):
-    def gone(engine, model):
-        raise JudgeUnavailable("gpt-4 was shut down on 2026-10-23")
-
-    monkeypatch.setattr(Scripted, "check", gone, raising=False)
+def test_a_server_that_cannot_be_asked_costs_nothing(store, remote):
     with pytest.raises(JudgeUnavailable):
-        run(request(iterations=0), store)
+        run(request(iterations=0, model={"location": "gone"}), store)
     assert not store.folder.exists()
-    judge = {"engine": "scripted", "model": {"location": "script"}}
-    engine = {"name": "transformers"}
-    with pytest.raises(DataError, match="script"):  # nothing is judged: the judge is not asked
-        run(request(iterations=0, engine=engine, judge=judge), store)
+    judge = {"engine": "scripted", "model": {"location": "gone"}}
+    assert run(request(iterations=0, judge=judge), store).stages  # nothing is judged
 
 
-def test_what_a_run_costs_at_most_may_be_raised(store, remote, monkeypatch):
+def test_a_spent_budget_keeps_what_it_bought(store, monkeypatch):
     spent = BudgetExceeded("2 of 4 rows were had for $5")
     plain = LoadedScript.generate
 
@@ -318,3 +319,12 @@ def test_what_a_run_costs_at_most_may_be_raised(store, remote, monkeypatch):
             run(request(iterations=0), store)
     assert store.record().stopped == str(spent)
     assert run(request(iterations=0), store).stages[0].evaluations[0].metrics[0].n == 4
+
+
+def test_questions_are_compared_with_everything_that_was_trained_on(store):
+    record = run(request(), store)
+    overlap = [stage.overlap.get("politeness") for stage in record.stages]
+    assert [found and found.exact for found in overlap] == [None, None, ("1",), None, ("1", "2")]
+    assert overlap[-1].questions == 4
+    assert overlap[-1].prompts == 3  # two a round, one of them the same
+    assert run(request(), store) == record

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import JsonValue
+
 from harness.protocols import Improvement, LoadedModel, Request, RowLog, Sampling, Workspace, user
 from harness.records import EvalResult, ItemResult, Metric, ModelRef, Record, Score
 from harness.statistics.intervals import share
@@ -23,10 +25,13 @@ class Politeness:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def questions(self) -> dict[str, str]:
+        return {str(n): f"Greet guest {n}." for n in range(self.config.questions)}
+
     def answer(self, model: LoadedModel, log: RowLog) -> None:
         asked = [
-            Request(str(n), user(f"Greet guest {n}."), Sampling(max_tokens=40))
-            for n in range(self.config.questions)
+            Request(id, user(question), Sampling(max_tokens=40))
+            for id, question in self.questions().items()
         ]
         for completion in model.generate(r for r in asked if r.id not in log):
             log.append(completion.id, completion.text)
@@ -85,4 +90,6 @@ class Renaming:
                 raise RuntimeError("the power went out")
         made = model.model_copy(update={"name": f"M{iteration}", "parent": model.name})
         baseline = (made.model_copy(update={"name": "SFT"}),) if iteration == 1 else ()
-        return Improvement(made, baseline, {"lineage": [m.name for m in workspace.lineage]})
+        lineage: list[JsonValue] = [m.name for m in workspace.lineage]
+        prompts = (f"greet  Guest {iteration}.", "Say goodbye.")
+        return Improvement(made, baseline, {"lineage": lineage}, prompts)

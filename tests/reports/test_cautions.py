@@ -1,6 +1,6 @@
 import pytest
 
-from harness.records import EvalResult, Failure, ItemResult, Metric, RunRecord, Score
+from harness.records import EvalResult, Failure, ItemResult, Metric, Overlap, RunRecord, Score
 from reports.cautions import cautions
 
 
@@ -106,3 +106,15 @@ def test_the_trainers_warnings_come_first_each_once(whole_run):
     first, second, *_ = cautions(whole_run)
     assert first == "02-train: M1 does not end its answers: 2 of 1200"
     assert second.startswith("03-train: ")
+
+
+def test_questions_that_training_has_seen_are_a_warning(whole_run):
+    seen = Overlap(questions=805, prompts=4830, exact=("a", "b"), near=("c",))
+    last = whole_run.stages[-1].model_copy(
+        update={"overlap": {"alpaca_eval": seen, "examiner": Overlap(questions=3, prompts=9)}}
+    )
+    found = cautions(whole_run.model_copy(update={"stages": (*whole_run.stages[:-1], last)}))
+    about = [line for line in found if "training has seen" in line]
+    assert about == [
+        "M3 / alpaca_eval: training has seen 2 of the 805 questions, and 1 nearly word for word."
+    ]

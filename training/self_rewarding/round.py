@@ -75,7 +75,7 @@ class Round:
         )
         metrics["training"] = trained.metrics | kept.metrics
         metrics["warnings"] = [*watch.warnings, *kept.warnings]
-        return Improvement(kept.model, metrics=metrics)
+        return Improvement(kept.model, metrics=metrics, prompts=tuple(p.prompt for p in prompts))
 
     def _answer(self, model: LoadedModel, prompts: Sequence[PromptRow]) -> dict[str, Candidate]:
         sampling = self.config.candidates.sampling(self.seed)
