@@ -46,6 +46,10 @@ class Examiner:
         self.prompts = datasets.prompts(config.data, config.limit)
         self.sampling = config.sampling
 
+    def question_texts(self) -> dict[str, str]:
+        """Say what is asked, by item id."""
+        return {row.id: row.prompt for row in self.prompts.rows}
+
     def answer(self, model: LoadedModel, log: RowLog) -> None:
         """Have the model answer every prompt."""
         answers.ask(model, self.prompts.rows, self.sampling, log)

@@ -219,7 +219,7 @@ class Evaluation(Protocol):
 class Inquirer(Protocol):
     """What an evaluation adds whose questions can be compared with what was trained on."""
 
-    def questions(self) -> Mapping[str, str]:
+    def question_texts(self) -> Mapping[str, str]:
         """Say what it asks, by item id; of a conversation, the first turn."""
         ...
 

@@ -200,7 +200,7 @@ class Progress:
         trained = [s for s in stages(stage.iteration) if s.kind == "train"]
         prompts = self.store.prompts(trained)
         return {
-            built.name: overlap(built.plugin.questions(), prompts)
+            built.name: overlap(built.plugin.question_texts(), prompts)
             for built in self.bench.evaluations
             if prompts and isinstance(built.plugin, Inquirer)
         }

@@ -60,6 +60,7 @@ def test_every_model_is_measured_and_reported(finished):
             "n",
             "failed",
             "protocol",
+            "note",
         )
     }
     measured = {(row["model"], row["evaluation"]) for row in rows}

@@ -7,8 +7,8 @@
     held_out(["held_out.jsonl"])("Why is the sky blue?")  whether a prompt is in it
 
 A source is `microworld:NAME` (generated here), a local file or a hub name (`files`); several
-are read one after the other. What a file holds is told by its columns (`open_assistant` and
-`columns`). A loader counts what it leaves out, by reason:
+are read one after the other. What a file holds is told by its columns (`open_assistant`,
+`preferences`, `fastchat` and `columns`). A loader counts what it leaves out, by reason:
 
     >>> demonstrations("oasst1_en_validation.jsonl").dropped
     {'incomplete_tree': 3, 'no_best_reply': 2}
@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Generic
 
-from harness.data import columns, open_assistant
+from harness.data import columns, fastchat, open_assistant, preferences
 from harness.data.examples import Demonstration, Loaded, PromptRow, RankedGroup, Row, text_id
 from harness.data.files import Table, file_kind, read_table
 from harness.data.overlap import key
+from harness.data.preferences import Judgements
 from harness.errors import DataError
 from harness.microworld import datasets as microworld
 from harness.microworld import items
@@ -102,8 +103,7 @@ def texts(source: Source) -> list[str]:
             found |= dict.fromkeys(text for row in _make(name, None, 0) for text in _texts(row))
             continue
         table = _table(name)
-        read = open_assistant.texts if _is_open_assistant(table) else columns.texts
-        found |= dict.fromkeys(read(table))
+        found |= dict.fromkeys(_all_texts(table))
     return list(found)
 
 
@@ -160,10 +160,32 @@ def _texts(row: PromptRow | Demonstration | RankedGroup) -> list[str]:
     return [row.prompt, row.response] if isinstance(row, Demonstration) else [row.prompt]
 
 
+def _all_texts(table: Table) -> list[str]:
+    if _is_open_assistant(table):
+        return open_assistant.texts(table)
+    if preferences.is_preference_set(table.rows[0]):
+        return preferences.texts(table)
+    if fastchat.is_questions(table.rows[0]):
+        return fastchat.texts(table)
+    return columns.texts(table)
+
+
+def _questions(table: Table) -> Loaded[PromptRow]:
+    if fastchat.is_questions(table.rows[0]):
+        return fastchat.prompts(table)
+    return columns.prompts(table)
+
+
+def _rankings(table: Table) -> Loaded[RankedGroup]:
+    if preferences.is_preference_set(table.rows[0]):
+        return preferences.ranked_groups(table)
+    return columns.ranked_groups(table)
+
+
 _PROMPTS = _Kind(
     "prompts",
     open_assistant.prompts,
-    columns.prompts,
+    _questions,
     _prompt,
     same=lambda row: key(row.prompt),
 )
@@ -177,7 +199,7 @@ _DEMONSTRATIONS = _Kind(
 _GROUPS = _Kind(
     "ranked groups",
     open_assistant.ranked_groups,
-    columns.ranked_groups,
+    _rankings,
     _group,
     same=lambda row: "\x1f".join(map(key, _texts(row))),
 )
@@ -231,10 +253,11 @@ def _together(parts: Sequence[Loaded[Row]], kind: _Kind[Row]) -> Loaded[Row]:
     dropped: Counter[str] = Counter()
     rows: dict[str, Row] = {}
     seen: set[str] = set()
-    for part in parts:
+    for number, part in enumerate(parts):
         dropped.update(part.dropped)
         for row in part.rows:
-            content = kind.same(row)
+            judged_alone = isinstance(part, Judgements)
+            content = f"{number}\x1f{row.id}" if judged_alone else kind.same(row)
             if content in seen:
                 dropped["duplicate"] += _size(row)
                 continue

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from harness.records import Metric
 from harness.statistics.intervals import ratio
@@ -94,7 +94,9 @@ def compare(
     )
 
 
-def agreement_metrics(lists: Sequence[Agreement], seed: int = 0) -> tuple[Metric, ...]:
+def agreement_metrics(
+    lists: Sequence[Agreement], seed: int = 0, clusters: Sequence[str] | None = None
+) -> tuple[Metric, ...]:
     """Summarise agreement over instructions, with bootstrap intervals clustered by instruction.
 
     Pair metrics pool the pairs of all instructions; their `failed` are pairs with an unscored
@@ -115,36 +117,74 @@ def agreement_metrics(lists: Sequence[Agreement], seed: int = 0) -> tuple[Metric
 
     * `exact_match`: share of instructions whose whole order is the human one; a tie breaks it
     * `spearman`, `kendall_tau` (tau-b): mean over instructions
-    """
-    concordant = np.array([one.concordant for one in lists], dtype=float)
-    discordant = np.array([one.discordant for one in lists], dtype=float)
-    tied = np.array([one.tied for one in lists], dtype=float)
-    pairs = concordant + discordant + tied
-    failed_pairs = sum(one.failed for one in lists)
 
-    def over_pairs(
-        name: str, right: NDArray[np.float64], of: NDArray[np.float64] = pairs
-    ) -> Metric:
-        return ratio(right, of, seed).metric(name, failed=failed_pairs)
+    Args:
+        lists: One ranked list each.
+        seed: Of the resampling.
+        clusters: By list, what it shares with others, its instruction say, where several lists are
+            of one; without it every list is an instruction of its own.
+    """
+    gathered = gatherer(clusters)
 
     def over_lists(name: str, value: Callable[[Agreement], float | bool | None]) -> Metric:
         values = [value(one) for one in lists]
-        estimate = ratio([one or 0.0 for one in values], [one is not None for one in values], seed)
+        sums = gathered([one or 0.0 for one in values])
+        estimate = ratio(sums, gathered([one is not None for one in values]), seed)
         return estimate.metric(name, failed=len(values) - estimate.n)
 
-    best = ratio([one.top_fives for one in lists], [one.fives for one in lists], seed)
+    accuracies, tie_rate = pair_accuracies(
+        gathered([one.concordant for one in lists]),
+        gathered([one.discordant for one in lists]),
+        gathered([one.tied for one in lists]),
+        sum(one.failed for one in lists),
+        seed,
+    )
+    best = gathered([one.top_fives for one in lists])
+    fives = ratio(best, gathered([one.fives for one in lists]), seed)
     return (
-        over_pairs("pairwise_accuracy", concordant, concordant + discordant),
-        over_pairs("pairwise_accuracy_half", concordant + tied / 2),
-        over_pairs("pairwise_accuracy_ties_wrong", concordant),
-        over_pairs("pairwise_accuracy_ties_correct", concordant + tied),
-        best.metric("five_best", failed=sum(one.unscored for one in lists)),
+        *accuracies,
+        fives.metric("five_best", failed=sum(one.unscored for one in lists)),
         over_lists("exact_match", lambda one: one.exact),
         over_lists("spearman", lambda one: one.spearman),
         over_lists("kendall_tau", lambda one: one.kendall),
-        over_pairs("tie_rate", tied),
+        tie_rate,
         over_lists("all_tied_rate", lambda one: one.all_tied),
     )
+
+
+def pair_accuracies(
+    concordant: NDArray[np.float64],
+    discordant: NDArray[np.float64],
+    tied: NDArray[np.float64],
+    failed: int,
+    seed: int,
+) -> tuple[tuple[Metric, ...], Metric]:
+    """Compute the accuracy under every tie policy, and the tie rate, from counts by cluster."""
+    pairs = concordant + discordant + tied
+
+    def metric(name: str, right: NDArray[np.float64], of: NDArray[np.float64] = pairs) -> Metric:
+        return ratio(right, of, seed).metric(name, failed=failed)
+
+    return (
+        metric("pairwise_accuracy", concordant, concordant + discordant),
+        metric("pairwise_accuracy_half", concordant + tied / 2),
+        metric("pairwise_accuracy_ties_wrong", concordant),
+        metric("pairwise_accuracy_ties_correct", concordant + tied),
+    ), metric("tie_rate", tied)
+
+
+def gatherer(clusters: Sequence[str] | None) -> Callable[[ArrayLike], NDArray[np.float64]]:
+    """Make the function that sums values by cluster, clusters in the order of appearance."""
+    if clusters is None:
+        return lambda values: np.asarray(values, dtype=float)
+    places = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
+    where = np.array([places[name] for name in clusters], dtype=int)
+
+    def gathered(values: ArrayLike) -> NDArray[np.float64]:
+        sums = np.bincount(where, np.asarray(values, dtype=float), len(places))
+        return sums.astype(float)  # of nothing, bincount makes integers
+
+    return gathered
 
 
 def _signs(values: NDArray[np.float64]) -> NDArray[np.float64]:

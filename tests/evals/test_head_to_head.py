@@ -1,12 +1,18 @@
+import gzip
+import json
+from itertools import count
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evals.head_to_head import HeadToHead
+from evals.head_to_head.evaluation import HeadToHead
+from harness.engines.scripted import Scripted
 from harness.errors import ConfigError, DataError
 from harness.microworld.engine import ExaminerEngine
 from harness.records import EvalResult, Failure, ModelRef, Score
 from harness.rows import RowLog
+from tests.shared_data import shared
 
 M0 = ModelRef(name="M0", location="M0")
 SFT = ModelRef(name="SFT", location="SFT", parent="M0")
@@ -248,3 +254,175 @@ def test_without_a_judge_or_data_nothing_runs(duel, fake, log, tmp_path):
         duel.evaluation.mark(M1, rows, None, [])
     with pytest.raises(DataError, match="nowhere"):
         HeadToHead(HeadToHead.Config(data=str(tmp_path / "nowhere.jsonl")))
+
+
+def test_all_gives_every_pair_of_the_run(jsonl, duel):
+    config = HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS), against="all")
+    players = [(one, said_by(one.name)) for one in (M0, SFT, M1, M2)]
+    results = duel(first_is_better, *players, evaluation=HeadToHead(config))
+    met = [list(dict.fromkeys(item.against for item in result.items)) for result in results]
+    assert met == [[], ["M0"], ["M0", "SFT"], ["M0", "SFT", "M1"]]
+    assert config.against == ("all",)
+
+
+OUTPUTS = {
+    "alpaca_eval.json": [
+        {"instruction": f" say {k}. ", "output": "x" * k, "generator": "gpt", "dataset": "d"}
+        for k in range(5)
+    ],
+    "answer_bard.jsonl": [
+        {"question_id": f"p{k}", "text": "x" * k, "answer_id": k, "model_id": "gpt"}
+        for k in range(5)
+    ],
+    "gpt.jsonl": [
+        {"question_id": f"p{k}", "model_id": "gpt", "choices": [{"turns": ["x" * k, "more"]}]}
+        for k in range(5)
+    ],
+    "plain/gpt.jsonl.gz": [{"prompt": f"Say {k}.", "response": "x" * k} for k in range(5)],
+    "by_id/gpt.jsonl": [{"id": f"p{k}", "response": "x" * k} for k in range(5)],
+}
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    def write(name, rows):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        lines = [json.dumps(row) for row in rows]
+        data = json.dumps(rows) if name.endswith(".json") else "\n".join(lines)
+        path.write_bytes(
+            gzip.compress(data.encode()) if name.endswith(".gz") else data.encode("utf-8")
+        )
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def against(jsonl, fake, log):
+    """Measure M1, which says two letters, against what is stored."""
+    number = count()
+
+    def play(*names, data=PROMPTS):
+        config = HeadToHead.Config(data=jsonl("prompts.jsonl", data), against=names)
+        evaluation, rows = HeadToHead(config), log(str(next(number)))
+        evaluation.answer(fake(lambda prompt, index: "xx"), rows)
+        return evaluation.mark(M1, rows, fake(longer_is_better), [])
+
+    return play
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_stored_answers_are_opponents(against, outputs, name):
+    result = against(outputs(name, OUTPUTS[name]))
+    counted = {n: result.metric(n, "gpt").value for n in ("win", "tie", "loss", "identical")}
+    assert counted == {"win": 0.4, "tie": 0.2, "loss": 0.4, "identical": 0.2}, "empty ones lose"
+    assert (result.metric("win", "gpt").n, result.metric("win", "gpt").failed) == (5, 1)
+    assert result.failures == {"opponent_failed": 1}
+    assert [item.details["opponent_answer"] for item in result.items[:2]] == ["", "x"]
+
+
+def test_the_protocol_knows_what_was_stored(against, outputs):
+    rows = OUTPUTS["gpt.jsonl"]
+    first = against(outputs("gpt.jsonl", rows)).protocol
+    assert against(outputs("again/gpt.jsonl", rows)).protocol == first
+    assert against(outputs("gpt.jsonl", rows[:4])).protocol != first
+    assert against().protocol != first
+
+
+def test_stored_answers_stand_beside_the_models_of_the_run(jsonl, outputs, fake, log):
+    names = ("previous", outputs("gpt.jsonl", OUTPUTS["gpt.jsonl"]))
+    config = HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS), against=names)
+    evaluation, results = HeadToHead(config), []
+    for model in (M0, M1):
+        rows = log(model.name)
+        evaluation.answer(fake(said_by(model.name)), rows)
+        results.append(evaluation.mark(model, rows, fake(longer_is_better), results[:]))
+    met = [list(dict.fromkeys(item.against for item in result.items)) for result in results]
+    assert met == [["gpt"], ["M0", "gpt"]]
+    assert "p5" in results[0].answers
+
+
+def test_another_runs_model_of_the_same_name_is_told_apart(against, outputs):
+    rows = [row | {"generator": "M1"} for row in OUTPUTS["alpaca_eval.json"]]
+    result = against(outputs("other_run.json", rows))
+    assert {item.against for item in result.items} == {"M1 of other_run"}
+
+
+def test_stored_answers_are_checked_before_anything_runs(against, outputs, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.jsonl"):
+        against(str(tmp_path / "nowhere.jsonl"))
+    others = [{"instruction": "Sing.", "output": "La."}]
+    with pytest.raises(DataError, match="has 1 answers, and none to any of the 6 prompts"):
+        against(outputs("others.json", others))
+    twice = [{"prompt": "Say 1.", "response": text} for text in ("one", "two")]
+    with pytest.raises(DataError, match=r"line 2: a second answer"):
+        against(outputs("twice.jsonl", twice))
+    same = [{"prompt": "Say 1.", "response": "one"}] * 2
+    assert against(outputs("same.jsonl", same)).metric("win", "same").n == 1
+    with pytest.raises(DataError, match="is empty"):
+        against(outputs("empty.jsonl", []))
+
+
+def test_an_answer_to_the_instruction_with_its_input(against, outputs):
+    rows = [
+        {"instruction": "Add.", "input": "1 and 1", "output": "long enough", "generator": "gpt"}
+    ]
+    result = against(outputs("gpt.json", rows), data=[{"instruction": "Add.", "input": "1 and 1"}])
+    assert result.metric("loss", "gpt").value == 1.0
+
+
+def test_the_description_says_where_the_prompts_are_from(jsonl, fake, log):
+    def described(**options):
+        config = HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS), **options)
+        evaluation, rows = HeadToHead(config), log(str(options))
+        evaluation.answer(fake(said_by("M1")), rows)
+        return evaluation.mark(M1, rows, fake(first_is_better), []).description
+
+    assert "6 prompts of /" in described()
+    assert "prompts.jsonl, answers T=0.7" in described()
+    drawn = described(limit=4)
+    assert drawn.startswith("4 prompts of")
+    assert "(drawn at random, seed 0, from 6)" in drawn
+
+
+def test_the_published_prompt_of_alpaca_eval(jsonl, fake, log):
+    """GPT-4's ranking is read by its own format, and it is asked greedily for 100 tokens."""
+    asked = []
+
+    def judge(ref, request, index):
+        mine = request.prompt[-1].content.index("So says M1")
+        first = mine < request.prompt[-1].content.index("So says M0")
+        ranks = (1, 2) if first else (2, 1)
+        return str([{"model": f"model_{k}", "rank": r} for k, r in zip((1, 2), ranks, strict=True)])
+
+    rubric = "alpaca_eval:alpaca_eval_gpt4/alpaca_eval.txt"
+    data = jsonl("prompts.jsonl", PROMPTS)
+    config = HeadToHead.Config(data=data, rubric=rubric, judge_max_tokens=100)
+    evaluation, results = HeadToHead(config), []
+    engine = Scripted(Scripted.Config(), reply=judge)
+    with engine.open(ModelRef(name="gpt-4", location="gpt-4")) as loaded:
+        generate = loaded.generate
+        loaded.generate = lambda requests: generate(asked.extend(r := list(requests)) or r)
+        for model in (M0, M1):
+            rows = log(model.name)
+            evaluation.answer(fake(said_by(model.name)), rows)
+            results.append(evaluation.mark(model, rows, loaded, results[:]))
+    assert results[1].metric("win", "M0").value == 1.0
+    assert {(r.sampling.temperature, r.sampling.max_tokens) for r in asked} == {(0, 100)}
+    assert [message.role for message in asked[0].prompt] == ["system", "user"]
+    assert "alpaca_eval@" in results[1].description
+    assert sum("1" in item.details["verdicts"][0] for item in results[1].items) == 6
+
+
+def test_real_answers_meet_on_real_questions(fake, log):
+    folder = "head_to_head/vicuna_blog"
+    files = [str(shared(f"{folder}/answer_{name}.jsonl")) for name in ("bard", "vicuna-13b")]
+    data = str(shared(f"{folder}/question.jsonl"))
+    evaluation = HeadToHead(HeadToHead.Config(data=data, against=files))
+    rows = log()
+    evaluation.answer(fake(lambda prompt, index: "Well."), rows)
+    result = evaluation.mark(M1, rows, fake(longer_is_better), [])
+    assert result.metric("loss", "bard:20230327").n == 80
+    assert result.metric("loss", "vicuna-13b:20230322-clean-lang").n == 80
+    assert "80 prompts of" in result.description

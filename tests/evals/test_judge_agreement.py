@@ -1,10 +1,17 @@
+import json
+import math
+from dataclasses import replace
 from itertools import count
 
 import pytest
 
-from evals.judge_agreement import JudgeAgreement
+from evals.judge_agreement.evaluation import JudgeAgreement
 from harness.errors import ConfigError, DataError
-from harness.records import EvalResult, Failure, ModelRef
+from harness.judge import pointwise
+from harness.microworld.engine import ExaminerEngine
+from harness.protocols import Step
+from harness.reading import read_points
+from harness.records import EvalResult, Failure, ModelRef, Score
 
 M1 = ModelRef(name="M1", location="somewhere", parent="M0")
 
@@ -78,8 +85,9 @@ def test_the_metrics_have_the_names_that_others_read(agreement, fake, log):
     rows = log()
     evaluation = agreement()
     evaluation.answer(fake(judging(POINTS)), rows)
-    names = {metric.name for metric in evaluation.mark(M1, rows, None, []).metrics}
-    assert names >= {
+    names = [metric.name for metric in evaluation.mark(M1, rows, None, []).metrics]
+    assert len(names) == len(set(names))
+    assert set(names) >= {
         "pairwise_accuracy",
         "pairwise_accuracy_half",
         "pairwise_accuracy_ties_wrong",
@@ -101,6 +109,7 @@ def test_what_cannot_be_read_is_no_number(agreement, fake, log, said):
     result = evaluation.mark(M1, rows, None, [])
     by_name = {metric.name: metric for metric in result.metrics}
     assert by_name.pop("failure_rate").value == 1.0
+    assert by_name.pop("expected/failure_rate").value == 1.0
     assert {metric.value for metric in by_name.values()} == {None}
     assert by_name["pairwise_accuracy"].failed == 4
     assert sum(result.failures.values()) == len(GROUPS)
@@ -180,3 +189,328 @@ def test_a_context_too_short_for_any_judgement_is_an_error_at_once(agreement, fa
     with pytest.raises(DataError, match=r"context too short for the judge prompt.*M1 is 50"):
         agreement().answer(model, log())
     assert model.asked == []
+
+
+@pytest.fixture
+def telling(fake):
+    """A judge that also tells its probabilities: of the points that stand last in what it says."""
+
+    class Telling(fake):
+        def __init__(self, reply, weights, **options):
+            super().__init__(reply, **options)
+            self.weights = weights
+
+        def _complete(self, id, index, said):
+            done = super()._complete(id, index, said)
+            if not isinstance(said, str) or not said[-1:].isdigit():
+                return done
+            likely = tuple((token, math.log(p)) for token, p in self.weights(said[-1]).items())
+            steps = (Step(said[:-1], ()), Step(said[-1], likely))
+            return replace(done, steps=steps)
+
+    return Telling
+
+
+def test_the_expected_score_stands_beside_the_mean_of_samples(agreement, telling, log):
+    def weights(said):  # of the points alone: 3 has a leaning to 4, 2 to 1
+        return {"3": {"3": 0.5, "4": 0.3, " sure": 0.2}, "2": {"2": 0.6, "1": 0.4}}[said]
+
+    points = {("Name a colour.", r): [3] for r in ("red", "reddish")}
+    points |= {("Name a colour.", "cow"): [2]}
+    points |= {("Name an animal.", "cow"): [3], ("Name an animal.", "moo"): ["no points"]}
+    rows, model = log(), telling(judging(points), weights)
+    evaluation = agreement(samples=1)
+    evaluation.answer(model, rows)
+    result = evaluation.mark(M1, rows, None, [])
+    assert {sampling.top_logprobs for sampling in model.samplings} == {10}
+    [colour, animal] = result.items
+    told = [one["expected"] for one in colour.details["responses"]]
+    assert told == pytest.approx([(3 * 0.5 + 4 * 0.3) / 0.8] * 2 + [1.6])
+    assert animal.details["responses"][1]["expected"] is None
+    for name in ("pairwise_accuracy", "tie_rate"):
+        sampled, expected = result.metric(name), result.metric(f"expected/{name}")
+        assert (sampled.value, sampled.n, sampled.failed) == (
+            expected.value,
+            expected.n,
+            expected.failed,
+        )
+        assert "probabilities" in expected.note
+    assert result.metric("expected/failure_rate").value == pytest.approx(1 / 5)
+    assert result.metric("expected/five_best") is None
+
+
+def test_expected_scores_part_what_samples_tie(agreement, telling, log):
+    """Every sampled score is 3, and the judge's doubts are in the human order."""
+    rows = log()
+    doubts = iter([0.5, 0.4, 0.3, 0.2, 0.1] * 3)  # asked from the last response to the first
+
+    def weights(said):
+        doubt = next(doubts)
+        return {"3": 1 - doubt, "4": doubt}
+
+    model = telling(lambda prompt, index: "Score: 3", weights)
+    evaluation = agreement(samples=1)
+    evaluation.answer(model, rows)
+    result = evaluation.mark(M1, rows, None, [])
+    assert result.metric("tie_rate").value == 1.0
+    assert result.metric("expected/tie_rate").value == 0.0
+    assert result.metric("expected/pairwise_accuracy").value == 0.0  # the last was doubted most
+
+
+def test_a_judge_that_tells_no_probabilities_has_failures_and_no_numbers(agreement, fake, log):
+    rows = log()
+    evaluation = agreement()
+    evaluation.answer(fake(judging(POINTS)), rows)
+    result = evaluation.mark(M1, rows, None, [])
+    expected = [one for one in result.metrics if one.name.startswith("expected/")]
+    assert result.metric("expected/failure_rate").value == 1.0
+    assert {one.value for one in expected if one.name != "expected/failure_rate"} == {None}
+    assert result.metric("expected/pairwise_accuracy").failed == 4
+    assert "expected" not in result.items[0].details["responses"][0]
+
+
+def test_without_expected_scores_no_probabilities_are_asked(agreement, fake, log):
+    rows, model = log(), fake(judging(POINTS))
+    evaluation = agreement(expected=False)
+    evaluation.answer(model, rows)
+    assert {sampling.top_logprobs for sampling in model.samplings} == {0}
+    result = evaluation.mark(M1, rows, None, [])
+    assert not [one.name for one in result.metrics if "/" in one.name]
+
+
+def longest_is_best(prompt, index):
+    return f"Score: {min(5, len(prompt.partition(' Answer: ')[2]))}"
+
+
+def test_the_external_judge_is_measured_once_for_all_models(agreement, fake, log):
+    evaluation = agreement(judges=["self", "external"], expected=False)
+    assert evaluation.needs_judge
+    judge, results = fake(longest_is_best, name="strong"), []
+    for name in ("M0", "M1"):
+        rows = log(name)
+        evaluation.answer(fake(judging(POINTS), name=name), rows)
+        ref = M1.model_copy(update={"name": name})
+        results.append(evaluation.mark(ref, rows, judge, results[:]))
+        assert len(judge.asked) == 5, "by M0's turn, and never again"
+    first, second = results
+    assert first.metric("external/pairwise_accuracy").value == 0.5
+    assert first.metric("pairwise_accuracy").value == 1.0
+    external = [[m for m in one.metrics if m.name.startswith("external/")] for one in results]
+    assert external[0] == external[1]
+    assert {m.name.removeprefix("external/") for m in external[0]} == {
+        m.name for m in first.metrics if not m.name.startswith("external/")
+    }
+    assert {m.note for m in external[0]} == {"judged by strong"}
+    assert "external: strong:weights of strong microworld@" in second.description
+
+
+def test_another_external_judge_is_asked_and_its_results_are_not_comparable(agreement, fake, log):
+    evaluation = agreement(judges=["self", "external"])
+    rows = log()
+    evaluation.answer(fake(judging(POINTS)), rows)
+    before = evaluation.mark(M1, rows, fake(longest_is_best, name="strong"), [])
+    others, other = log("other"), fake(lambda prompt, index: "Score: 2", name="weak")
+    evaluation.answer(fake(judging(POINTS)), others)
+    after = evaluation.mark(M1, others, other, [before])
+    assert len(other.asked) == 5
+    assert after.protocol != before.protocol
+    assert after.metric("external/tie_rate").value == 1.0
+
+
+def test_the_external_judge_is_asked_only_what_is_missing(agreement, fake, log, killed):
+    evaluation = agreement(judges=["external"], samples=1)
+    rows, judge = log(), fake(longest_is_best, killed_after=2)
+    evaluation.answer(fake(judging(POINTS)), rows)
+    with pytest.raises(killed):
+        evaluation.mark(M1, rows, judge, [])
+    again = fake(longest_is_best)
+    result = evaluation.mark(M1, rows, again, [])
+    assert len(again.asked) == 3
+    assert {one.name.split("/")[0] for one in result.metrics} == {"external"}
+    assert "judged by the external judge alone" in result.description
+
+
+def test_the_exact_examiner_can_be_the_external_judge(jsonl, fake, log):
+    ranked = [
+        {"prompt": "What sound does the dog make?", "response": text, "rank": rank}
+        for rank, text in enumerate(["The dog barks.", "It moos."])
+    ]
+    config = JudgeAgreement.Config(data=jsonl("r.jsonl", ranked), judges=["self", "external"])
+    evaluation, rows = JudgeAgreement(config), log()
+    evaluation.answer(fake(lambda prompt, index: "Score: 1"), rows)
+    with ExaminerEngine(ExaminerEngine.Config()).open(
+        ModelRef(name="judge", location="examiner")
+    ) as examiner:
+        result = evaluation.mark(M1, rows, examiner, [])
+    assert result.metric("external/pairwise_accuracy").value == 1.0
+    assert result.metric("tie_rate").value == 1.0
+
+
+def test_without_the_external_judge_it_says_what_is_missing(agreement, fake, log):
+    rows, evaluation = log(), agreement(judges=["self", "external"])
+    evaluation.answer(fake(judging(POINTS)), rows)
+    with pytest.raises(ConfigError, match=r"add \[judge\].*`judges`"):
+        evaluation.mark(M1, rows, None, [])
+    assert not agreement().needs_judge
+
+
+PAIRWISE = {"mode": "pairwise", "rubric": "microworld_compare", "samples": 1}
+
+
+def preferring(*best):
+    """A judge that prefers what comes first in the list, wherever it stands; else a tie."""
+
+    def reply(prompt, index):
+        a, _, b = prompt.partition(" Answer A: ")[2].partition(" Answer B: ")
+        places = [best.index(text) if text in best else len(best) for text in (a, b)]
+        return f"Better: {'tie' if places[0] == places[1] else 'AB'[places[0] > places[1]]}"
+
+    return reply
+
+
+def test_pairs_are_compared_in_both_orders(agreement, fake, log):
+    rows, model = log(), fake(preferring("red", "cow", "moo"))
+    evaluation = agreement(**PAIRWISE)
+    evaluation.answer(model, rows)
+    assert len(model.asked) == 2 * 4
+    result = evaluation.mark(M1, rows, None, [])
+    # red > reddish and red > cow as people say, cow > reddish not; cow > moo is.
+    assert (result.metric("pairwise_accuracy").value, result.metric("accuracy").n) == (0.75, 4)
+    assert result.metric("same_verdict").value == 1.0
+    assert result.metric("both_right").value == 0.75
+    assert result.metric("failure_rate").value == 0.0
+    colour, animal = result.items
+    assert (colour.answer, colour.outcome) == ("1 > 2, 1 > 3, 2 < 3", Score(value=2 / 3))
+    assert (animal.answer, animal.outcome) == ("1 > 2", Score(value=1.0))
+    assert not [m.name for m in result.metrics if m.name.startswith("expected/")]
+
+
+def test_a_judge_that_prefers_a_position_ties_every_pair(agreement, fake, log):
+    rows, evaluation = log(), agreement(**PAIRWISE)
+    evaluation.answer(fake(lambda prompt, index: "Better: A"), rows)
+    result = evaluation.mark(M1, rows, None, [])
+    assert result.metric("pairwise_accuracy").value is None
+    values = {name: result.metric(name).value for name in ("tie_rate", "accuracy", "same_verdict")}
+    assert values == {"tie_rate": 1.0, "accuracy": 0.5, "same_verdict": 0.0}
+    assert result.metric("accuracy_better_first").value == 1.0
+    assert result.metric("accuracy_better_second").value == 0.0
+
+
+def test_an_order_that_cannot_be_read_fails_its_pair(agreement, fake, log):
+    def reply(prompt, index):
+        said = "none" if "Answer A: cow Answer B: moo" in prompt else "Better: A"
+        return Failure(reason="api_error") if "Answer A: red Answer B: cow" in prompt else said
+
+    rows, evaluation = log(), agreement(**PAIRWISE)
+    evaluation.answer(fake(reply), rows)
+    result = evaluation.mark(M1, rows, None, [])
+    for name in ("pairwise_accuracy_half", "accuracy", "three_class_accuracy"):
+        assert (result.metric(name).n, result.metric(name).failed) == (2, 2)
+    assert result.metric("failure_rate").value == pytest.approx(2 / 8)
+    assert result.items[1].outcome.reason == "no_verdict"
+
+
+def test_of_several_comparisons_the_mean_decides(agreement, fake, log):
+    said = [["A", "A", "B"], ["A", "tie", "B"]]
+
+    def reply(prompt, index):
+        return f"Better: {said['Answer A: moo' in prompt][index]}"
+
+    rows = log()
+    evaluation = agreement(rows=ROWS[3:], **(PAIRWISE | {"samples": 3}))
+    evaluation.answer(fake(reply), rows)
+    result = evaluation.mark(M1, rows, None, [])
+    assert result.metric("accuracy_better_first").value == 1.0
+    assert result.metric("accuracy_better_second").value == 0.0
+    assert result.metric("tie_rate").value == 1.0
+
+
+def test_a_pairwise_rubric_does_not_give_points(agreement):
+    with pytest.raises(ConfigError, match=r"\{response\}"):
+        agreement(rubric="microworld_compare")
+    with pytest.raises(ConfigError, match=r"\{output_1\}"):
+        agreement(mode="pairwise")
+
+
+PANDALM = [
+    {"idx": k, "instruction": "Greet.", "input": "", "response1": one, "response2": other}
+    | {f"annotator{n + 1}": vote for n, vote in enumerate(votes)}
+    for k, (one, other, votes) in enumerate(
+        [("Hi.", "Hello.", (2, 2, 1)), ("Hi.", "Go away.", (1, 1, 1)), ("Hi.", "Hey.", (0, 1, 2))]
+    )
+]
+
+
+def test_a_response_that_is_in_several_pairs_is_judged_once(agreement, fake, log):
+    rows, evaluation = log(), agreement(rows=PANDALM, samples=1)
+    model = fake(lambda prompt, index: f"Score: {1 + ('Hello' in prompt)}")
+    evaluation.answer(model, rows)
+    assert len(model.asked) == 4
+    result = evaluation.mark(M1, rows, None, [])
+    half = result.metric("pairwise_accuracy_half")
+    assert (half.value, half.n, half.low) == (0.75, 2, None), "one instruction has no spread"
+    assert result.metric("failure_rate").n == 4
+    assert [item.id for item in result.items] == ["0", "1", "2"]
+    assert result.items[2].outcome.reason == "no_order"
+
+
+def test_ties_between_people_count_in_three_classes(agreement, fake, log):
+    rows, evaluation = log(), agreement(rows=PANDALM, **PAIRWISE)
+    evaluation.answer(fake(preferring("Hello.")), rows)
+    result = evaluation.mark(M1, rows, None, [])
+    three = result.metric("three_class_accuracy")
+    assert (three.value, three.n) == (pytest.approx(2 / 3), 3)
+    assert result.metric("pairwise_accuracy").n == 1
+
+
+def test_the_judge_sees_the_turns_before(agreement, fake, log):
+    turns = [("user", "Hi"), ("assistant", "Hello!"), ("user", "Who are you?")]
+    group = {
+        "prompt": [{"role": role, "content": content} for role, content in turns],
+        "responses": [{"text": "A cook.", "rank": 0}, {"text": "No.", "rank": 1}],
+    }
+    model = fake(lambda prompt, index: "Score: 3")
+    agreement(rows=[group]).answer(model, log())
+    assert any(
+        "Question: User: Hi\n\nAssistant: Hello!\n\nUser: Who are you? Answer: No." in text
+        for _, text in model.asked
+    )
+
+
+def test_the_buckets_of_the_ablation_are_a_rubric():
+    rubric = pointwise("buckets")
+    asked = rubric.fill({"instruction": "Greet.", "response": "Hi."})
+    assert "Greet." in asked
+    assert all(f"\n{bucket}: " in asked for bucket in range(1, 6))
+    assert read_points("It is complete but wordy.\nScore: 4") == Score(value=4)
+
+
+def test_stored_scores_give_the_figures_of_the_run(agreement, fake, log, tmp_path):
+    evaluation, rows = agreement(), log()
+    evaluation.answer(fake(judging(POINTS)), rows)
+    measured = evaluation.mark(M1, rows, None, [])
+    stored = tmp_path / "stored.jsonl"
+    scores = {
+        (prompt, text): [one if isinstance(one, int) else None for one in said]
+        for (prompt, text), said in POINTS.items()
+    }
+    stored.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "judge": "M1",
+                    "prompt": prompt,
+                    "responses": [
+                        {"text": text, "rank": rank, "scores": scores[prompt, text]}
+                        for rank, text in enumerate(texts)
+                    ],
+                }
+            )
+            + "\n"
+            for prompt, texts in GROUPS
+        )
+    )
+    [result] = JudgeAgreement.score([stored])
+    assert result.model == "M1"
+    expected = tuple(one for one in measured.metrics if "/" not in one.name)
+    assert result.metrics == expected

@@ -25,13 +25,13 @@ class Politeness:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def questions(self) -> dict[str, str]:
+    def question_texts(self) -> dict[str, str]:
         return {str(n): f"Greet guest {n}." for n in range(self.config.questions)}
 
     def answer(self, model: LoadedModel, log: RowLog) -> None:
         asked = [
             Request(id, user(question), Sampling(max_tokens=40))
-            for id, question in self.questions().items()
+            for id, question in self.question_texts().items()
         ]
         for completion in model.generate(r for r in asked if r.id not in log):
             log.append(completion.id, completion.text)

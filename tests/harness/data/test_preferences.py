@@ -149,7 +149,7 @@ def test_votes_without_conversations_take_them_from_fastchats_files(write):
 @pytest.mark.parametrize("wrong", [{"turn": 3}, {"winner": None}])
 def test_what_is_no_vote_is_refused(write, wrong):
     row = vote(81, 1, "model_a", "expert_1") | {"conversation_a": [], "conversation_b": []}
-    with pytest.raises(DataError, match="line 1: .* is no vote"):
+    with pytest.raises(DataError, match=r"line 1: .* is no vote"):
         ranked(write("votes.jsonl", [row | wrong]))
 
 
@@ -159,7 +159,7 @@ def test_whole_lists(write):
         {
             "id": 7,
             "prompt": "q",
-            "responses": [{"text": t, "score": s} for t, s in zip("abc", (3, 5, 3))],
+            "responses": [{"text": f"{k}", "score": score} for k, score in enumerate((3, 5, 3))],
         },
         {"prompt": "r", "responses": [{"text": "a", "rank": 0}, {"text": "b", "rank": None}]},
         {
@@ -170,7 +170,7 @@ def test_whole_lists(write):
     source = write("lists.jsonl", rows)
     assert ranked(source) == [
         ("p", [("a", 0), ("b", 1)]),
-        ("q", [("b", 0), ("a", 1), ("c", 1)]),
+        ("q", [("1", 0), ("0", 1), ("2", 1)]),
         ("Who?", [("a", 0), ("b", 1)]),
     ]
     loaded = datasets.ranked_groups(source)
@@ -184,7 +184,7 @@ def test_a_list_that_is_none_is_refused(write):
     for responses, said in (([{"rank": 0}], "has no text"), (["a", "b"], "list of objects")):
         with pytest.raises(DataError, match=said):
             ranked(write("lists.jsonl", [{"prompt": "p", "responses": responses}]))
-    with pytest.raises(DataError, match="the prompt is 5"):
+    with pytest.raises(DataError, match="the prompt is '5', not a text"):
         ranked(write("lists.jsonl", [{"prompt": 5, "responses": [{"text": "a", "rank": 0}]}]))
 
 

@@ -1,0 +1,190 @@
+"""Does the model, as a judge, rank responses as people do, and does the external judge?
+
+The model judges responses that people have ranked, as it does when it rewards itself: it gives
+each points (`points`), or compares them two by two in both orders (`pairs`). The external judge,
+asked in the same words with the same sampling, stands beside it, so that a reader sees how far
+each can be trusted. It is asked once for all models of a run:
+
+    pairwise_accuracy               0.83     the model, by the mean of its sampled points
+    expected/pairwise_accuracy      0.84     by its expected points
+    external/pairwise_accuracy      0.91     the external judge, the same in every model's table
+
+`harness.statistics.agreement` defines the metrics; `failure_rate` is the share of verdicts that
+could not be read.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from evals.answers import chat_template, keep_chat_template
+from evals.judge_agreement.pairs import Pairs
+from evals.judge_agreement.points import Points
+from evals.judge_agreement.stored import score
+from evals.protocol import protocol
+from harness import verdicts
+from harness.data import datasets
+from harness.errors import ConfigError
+from harness.judge import Judge, pairwise, pointwise
+from harness.protocols import LoadedModel, Sampling
+from harness.records import EvalResult, ItemResult, Metric, ModelRef, Record
+from harness.rows import RowLog
+
+EXTERNAL = "external/"
+_SELF_KEY, _EXTERNAL_KEY = "verdict", "external"
+_LIKELIEST = 10
+"""Of how many tokens the probabilities are asked: all that can be points, and what competes."""
+
+
+class Instrument(Protocol):
+    """A way of having ranked responses judged."""
+
+    def rows(self, judge: str) -> dict[str, Mapping[str, str]]:
+        """List what to ask a judge, by log key."""
+        ...
+
+    def metrics(self, judge: str, log: RowLog) -> tuple[Metric, ...]:
+        """Summarise how well what a judge said agrees with people."""
+        ...
+
+    def items(self, judge: str, log: RowLog) -> tuple[ItemResult, ...]:
+        """Lay out what a judge said, by group."""
+        ...
+
+
+class JudgeAgreement:
+    """The model judges ranked responses, as it does when it rewards itself."""
+
+    class Config(Record):
+        """What to judge, and how. The defaults suit the embedded world."""
+
+        data: str = "microworld:preferences"
+        """Ranked responses that no training has seen: see `harness.data.datasets.ranked_groups`.
+        Open Assistant, PandaLM's and LLMBar's test sets and the MT-Bench votes are known."""
+        limit: int | None = Field(default=None, gt=0)
+        """How many instructions to draw; all without it."""
+        judges: tuple[Literal["self", "external"], ...] = Field(default=("self",), min_length=1)
+        """Who judges: the model itself, the run's judge, or both."""
+        mode: Literal["pointwise", "pairwise"] = "pointwise"
+        """Points for each response, or every pair in both orders."""
+        rubric: str = "microworld"
+        """A built-in name or a file, pointwise or pairwise as `mode` says: `five_points` is the
+        additive one of Yuan et al. 2024, `buckets` the multiple choice of Li et al. 2024."""
+        samples: int = Field(default=3, gt=0)
+        """Verdicts per response, or per order of a pair."""
+        temperature: float = Field(default=0.7, ge=0)
+        top_p: float = Field(default=0.9, gt=0, le=1)
+        max_tokens: int = Field(default=48, gt=0)
+        expected: bool = True
+        """Whether to ask for token probabilities too, and compute the metrics of the expected
+        score; only of points."""
+        seed: int = 0
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.needs_judge = "external" in config.judges
+        by_points = config.mode == "pointwise"
+        self.rubric = (pointwise if by_points else pairwise)(config.rubric)
+        self.groups = datasets.ranked_groups(config.data, config.limit)
+        rows = self.groups.rows
+        self.instrument: Instrument = Points(rows, config.expected) if by_points else Pairs(rows)
+        self.sampling = Sampling(
+            n=config.samples,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            max_tokens=config.max_tokens,
+            seed=config.seed,
+            top_logprobs=_LIKELIEST if by_points and config.expected else 0,
+        )
+
+    score = staticmethod(score)
+
+    def question_texts(self) -> dict[str, str]:
+        """Say which instructions' answers are judged, by item id."""
+        return {group.id: group.prompt for group in self.groups.rows}
+
+    def answer(self, model: LoadedModel, log: RowLog) -> None:
+        """Have the model judge every response."""
+        keep_chat_template(model, log)
+        if "self" in self.config.judges:
+            self._ask(model, _SELF_KEY, log)
+
+    def mark(
+        self,
+        model: ModelRef,
+        log: RowLog,
+        judge: LoadedModel | None,
+        earlier: Sequence[EvalResult],
+    ) -> EvalResult:
+        """Compare the judgements with the human ranks.
+
+        The external judge's figures are taken from an earlier model's result where there is one
+        under the same protocol, which names that judge.
+
+        Raises:
+            ConfigError: the external judge is asked for and there is none.
+        """
+        parts = [self.groups.fingerprint, self.rubric.fingerprint, self.sampling.fingerprint]
+        metrics: tuple[Metric, ...] = ()
+        items: tuple[ItemResult, ...] = ()
+        if "self" in self.config.judges:
+            metrics = self.instrument.metrics(_SELF_KEY, log)
+            items = self.instrument.items(_SELF_KEY, log)
+        described = self._described(log)
+        if self.needs_judge:
+            if judge is None:
+                raise ConfigError(
+                    "judge_agreement of the external judge needs one: add [judge] with an engine "
+                    'and a model, or leave "external" out of `judges`'
+                )
+            fingerprint = Judge(self.rubric, judge, self.sampling).fingerprint
+            parts.append(fingerprint)
+            described += f"; external: {fingerprint}"
+        own = protocol("judge_agreement", *parts)
+        if judge is not None and self.needs_judge:
+            before = next((result for result in earlier if result.protocol == own), None)
+            metrics += _external(before) if before else self._of_external(judge, log)
+        return EvalResult(
+            evaluation="judge_agreement",
+            model=model.name,
+            protocol=own,
+            description=described,
+            metrics=metrics,
+            items=items,
+        )
+
+    def _ask(self, model: LoadedModel, key: str, log: RowLog) -> None:
+        judge = Judge(self.rubric, model, self.sampling)
+        judge.check_room()
+        verdicts.ask(judge, self.instrument.rows(key).items(), log)
+
+    def _of_external(self, judge: LoadedModel, log: RowLog) -> tuple[Metric, ...]:
+        """Ask the external judge, and name its metrics after it."""
+        self._ask(judge, _EXTERNAL_KEY, log)
+        return tuple(
+            one.model_copy(
+                update={
+                    "name": f"{EXTERNAL}{one.name}",
+                    "note": "; ".join(filter(None, (f"judged by {judge.ref.name}", one.note))),
+                }
+            )
+            for one in self.instrument.metrics(_EXTERNAL_KEY, log)
+        )
+
+    def _described(self, log: RowLog) -> str:
+        """Say what was judged, by whom and how."""
+        config, groups = self.config, self.groups.rows
+        responses = sum(len(group.responses) for group in groups)
+        by = "the model itself" if "self" in config.judges else "the external judge alone"
+        how = "" if config.mode == "pointwise" else "pair by pair in both orders "
+        return (
+            f"{responses} ranked responses to {len(groups)} instructions of {config.data}, "
+            f"judged {how}by {by}, {self.rubric.fingerprint}, {self.sampling.fingerprint}, "
+            f"{chat_template(log)}"
+        )
+
+
+def _external(result: EvalResult) -> tuple[Metric, ...]:
+    """Take the external judge's metrics from a result."""
+    return tuple(metric for metric in result.metrics if metric.name.startswith(EXTERNAL))

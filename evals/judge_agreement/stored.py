@@ -1,0 +1,82 @@
+"""Judge-agreement figures from judgements that others have stored.
+
+    votes      MT-Bench judgements, and the human votes on the same answers
+    pandalm    PandaLM's test set, and what models made of it
+    llmbar     LLMBar's judgements in both orders, labels included
+    ranked     scores beside ranks, in files of whatever origin
+
+What a file is is told by its columns. Where people's labels are in a file of their own and that is
+not named, it is looked for beside the judgements.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from evals.judge_agreement.formats import Format
+from evals.judge_agreement.llmbar import LLMBAR
+from evals.judge_agreement.pandalm import PANDALM
+from evals.judge_agreement.ranked import RANKED
+from evals.judge_agreement.votes import VOTES
+from harness.data.files import Table, read_table
+from harness.errors import DataError
+from harness.records import EvalResult
+
+_FORMATS = (VOTES, PANDALM, LLMBAR, RANKED)
+_KNOWN = (
+    "MT-Bench votes with pair judgements, PandaLM's test set with results, LLMBar's results, or "
+    "rows with responses that have a rank and a score"
+)
+
+
+def score(files: Sequence[Path]) -> Sequence[EvalResult]:
+    """Compute how well judges agree with people, from stored judgements, one result a judge.
+
+    Raises:
+        DataError: a file is in no known format, or people's labels are missing.
+    """
+    tables = [_table(file) for file in files]
+    formats = [_format(table) for table in tables]
+    found: list[EvalResult] = []
+    for one in _FORMATS:
+        of_it = [table for table, known in zip(tables, formats, strict=True) if known is one]
+        judgements = [table for table in of_it if one.is_judgements(table.rows[0])]
+        if judgements:
+            labels = [table for table in of_it if table not in judgements]
+            if not labels and any(map(one.needs_labels, judgements)):
+                labels = [_beside(one, judgements[0])]
+            found += one.results(judgements, labels)
+        elif of_it:
+            raise DataError(
+                f"{of_it[0].source} holds what people said and no judge; "
+                "name a file of judgements too"
+            )
+    return found
+
+
+def _table(file: Path) -> Table:
+    table = read_table(str(file))
+    if not table.rows:
+        raise DataError(f"{file} is empty; wanted stored judgements")
+    return table
+
+
+def _format(table: Table) -> Format:
+    first = table.rows[0]
+    found = [one for one in _FORMATS if one.is_judgements(first) or one.is_labels(first)]
+    if not found:
+        raise DataError(f"{table.source} has the columns {', '.join(first)}; wanted {_KNOWN}")
+    return found[0]
+
+
+def _beside(format: Format, judgements: Table) -> Table:
+    """Find the labels in the folder of the judgements."""
+    for file in sorted(Path(judgements.source).parent.iterdir()):
+        try:
+            table = read_table(str(file))
+        except DataError:
+            continue  # whatever else lies there
+        if table.rows and format.is_labels(table.rows[0]):
+            return table
+    raise DataError(
+        f"{judgements.source} holds judgements only; name {format.labels} too, or put it beside"
+    )

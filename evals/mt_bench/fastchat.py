@@ -1,0 +1,100 @@
+"""Write results as FastChat's files, for its own scripts and for who reads its layout.
+
+    model_answer/<model>.jsonl            {"question_id": 81, "choices": [{"turns": [...]}], ...}
+    model_judgment/<judge>_single.jsonl   {"question_id": 81, "turn": 1, "score": 9.0, ...}
+    model_judgment/<judge>_pair.jsonl     {"question_id": 81, "turn": 1, "g1_winner": "tie", ...}
+
+Only here is a failure written as FastChat writes it: score -1, winner `error`. What was judged
+several times is as many rows, as reruns of FastChat leave them, each a second later.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evals.mt_bench.questions import TURNS, item_id
+from harness.records import EvalResult, ItemResult
+
+Row = dict[str, Any]
+
+FAILED = -1
+"""The score of what could not be scored."""
+
+
+def model_answers(result: EvalResult, written_at: float) -> Iterator[Row]:
+    """Make the rows of a `model_answer` file.
+
+    A question whose answer failed in either turn is left out: the format knows no failure.
+
+    Args:
+        result: Of a run.
+        written_at: The time stamp of every row, in seconds since 1970.
+    """
+    for question in dict.fromkeys(id.rpartition("/")[0] for id in result.answers):
+        turns = [result.answers.get(item_id(question, turn)) for turn in TURNS]
+        if None in turns:
+            continue
+        content = "\0".join((result.model, question, *map(str, turns)))
+        yield {
+            "question_id": _number(question),
+            "answer_id": hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:22],
+            "model_id": result.model,
+            "choices": [{"index": 0, "turns": turns}],
+            "tstamp": written_at,
+        }
+
+
+def single_judgments(result: EvalResult, written_at: float) -> Iterator[Row]:
+    """Make the rows of a `model_judgment/<judge>_single.jsonl` file."""
+    for item in result.items:
+        question, turn = _place(item)
+        details: Mapping[str, Any] = item.details
+        for repeat, said in enumerate(details.get("judgements", [{}])):
+            yield {
+                "question_id": question,
+                "model": result.model,
+                "judge": [details["judge"], details.get("judge_prompt")],
+                "user_prompt": details.get("user_prompt", ""),
+                "judgment": said.get("text", ""),
+                "score": said.get("value", FAILED),
+                "turn": turn,
+                "tstamp": written_at + repeat,
+            }
+
+
+def pair_judgments(result: EvalResult, written_at: float) -> Iterator[Row]:
+    """Make the rows of a `model_judgment/<judge>_pair.jsonl` file."""
+    for item in result.items:
+        question, turn = _place(item)
+        details: Mapping[str, Any] = item.details
+        prompts = details.get("user_prompts", ["", ""])
+        games = zip(*details.get("judgements", [[{}], [{}]]), strict=True)
+        for repeat, (first, second) in enumerate(games):
+            yield {
+                "question_id": question,
+                "model_1": result.model,
+                "model_2": item.against,
+                "g1_winner": _winner(first, "model_1", "model_2"),
+                "g2_winner": _winner(second, "model_2", "model_1"),
+                "judge": [details["judge"], details.get("judge_prompt")],
+                "g1_user_prompt": prompts[0],
+                "g1_judgment": first.get("text", ""),
+                "g2_user_prompt": prompts[1],
+                "g2_judgment": second.get("text", ""),
+                "turn": turn,
+                "tstamp": written_at + repeat,
+            }
+
+
+def _place(item: ItemResult) -> tuple[int | str, int]:
+    question, _, turn = item.id.rpartition("/")
+    return _number(question), int(turn)
+
+
+def _number(question: str) -> int | str:
+    """Write an official question's id as the number it is."""
+    return int(question) if question.isdecimal() else question
+
+
+def _winner(said: Mapping[str, Any], a: str, b: str) -> str:
+    return {1.0: a, 0.0: b, 0.5: "tie"}.get(said.get("value", FAILED), "error")
