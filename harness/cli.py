@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import machine, plugins
-from harness.config import PRESETS, RunConfig, presets, read_config, validate
+from harness.config import PRESETS, RunConfig, capped, presets, read_config, validate
 from harness.data.command import data
 from harness.display import Display
 from harness.errors import ConfigError, HarnessError
 from harness.microworld.command import microworld
 from harness.protocols import Scorer
 from harness.records import RunRecord
+from harness.remote.command import judge
 from harness.run import run as run_stages
 from harness.run import stages
 from harness.store import Store
@@ -32,6 +33,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data, name="data")
+app.add_typer(judge, name="judge")
 app.add_typer(microworld, name="microworld")
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
@@ -61,10 +63,15 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; runs/REQUEST without it.")
     ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(min=0, help="The most that the judge may cost in the whole run.")
+    ] = None,
 ) -> None:
     """Measure M0, and train and measure M1, M2 ...; the same command continues a run."""
     machine.use_threads(machine.choose_threads())
     config = read_config(request, {"iterations": iterations, "seed": seed})
+    if max_usd is not None:
+        config = capped(config, max_usd)
     store = Store(out or DEFAULT_OUT / Path(request).stem)
     try:
         with Display() as display:

@@ -87,6 +87,21 @@ class RunConfig(Record):
         return self
 
 
+def capped(config: RunConfig, max_usd: float) -> RunConfig:
+    """Set what the judge may cost in the whole run, in dollars.
+
+    Raises:
+        ConfigError: there is no judge to pay.
+    """
+    if config.judge is None:
+        raise ConfigError("--max-usd is for a judge that costs money, and this request has none")
+    engine = config.judge.engine
+    guards = {**engine.options.get("guards", {}), "max_usd": max_usd}
+    paid = Choice.model_validate({**engine.model_dump(), "guards": guards})
+    judge = config.judge.model_copy(update={"engine": paid})
+    return config.model_copy(update={"judge": judge})
+
+
 def presets() -> Sequence[str]:
     """List the requests that come with the harness."""
     return sorted(file.name.removesuffix(".toml") for file in PRESETS.iterdir())

@@ -46,6 +46,10 @@ class Display(Protocol):
         """The part has ended."""
         ...
 
+    def note(self, text: str) -> None:
+        """There is something to be read."""
+        ...
+
 
 class Silent:
     """A display for nobody."""
@@ -60,6 +64,9 @@ class Silent:
         """Say nothing."""
 
     def part_done(self, cost: Cost) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""
 
 

@@ -168,6 +168,22 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Workload:
+    """Calls of one model on a server, with their tokens in total."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: "Workload") -> "Workload":
+        return Workload(
+            self.calls + other.calls,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+        )
+
+
 @runtime_checkable
 class Remote(Protocol):
     """What an engine adds whose models are on somebody's server: they cost, and may be gone."""
@@ -182,6 +198,10 @@ class Remote(Protocol):
         Raises:
             JudgeUnavailable: no key, no such model, shut down, or not the one that was pinned.
         """
+        ...
+
+    def cost(self, model: ModelRef, calls: Workload) -> str:
+        """Say what calls will cost, as far as that is known: `$20.48 (prices of 2026-11-20)`."""
         ...
 
 
@@ -318,6 +338,7 @@ __all__ = [
     "Scorer",
     "Step",
     "Trainer",
+    "Workload",
     "Workspace",
     "user",
 ]

@@ -25,6 +25,7 @@ from harness.errors import (
     JudgeUnavailable,
     PluginError,
 )
+from harness.forecast import forecast, lineage
 from harness.machine import environment
 from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent, costs
 from harness.pinned import contents
@@ -37,6 +38,7 @@ from harness.protocols import (
     Remote,
     Report,
     Trainer,
+    Workload,
     Workspace,
 )
 from harness.records import EvalResult, ModelRef, Overlap, RunRecord, Stage, StageResult
@@ -49,14 +51,14 @@ def run(config: RunConfig, store: Store, display: Display | None = None) -> RunR
     Raises:
         HarnessError: with a message for the user; every finished row and stage is kept.
     """
-    bench = Bench.build(config)
+    bench, display = Bench.build(config), display or Silent()
     bench.keep_books(store)
     if not store.finished(stages(config.iterations)):
-        bench.check_remotes()
+        bench.check_remotes(display)
     if bench.trainer and config.iterations and store.stage_result(stages(1)[1]) is None:
         bench.trainer.plugin.check(config.model, config.seed)
     with store.begin(bench.request, environment()):
-        progress = Progress(bench, store, display or Silent())
+        progress = Progress(bench, store, display)
         store.stopped(None)
         try:
             for stage in stages(config.iterations):
@@ -116,13 +118,21 @@ class Bench:
             if built and isinstance(built.plugin, Remote):
                 built.plugin.keep_books(store.books)
 
-    def check_remotes(self) -> None:
-        """Find out whether models on servers can be asked at all."""
+    def check_remotes(self, display: Display) -> None:
+        """Find out whether models on servers can be asked at all, and what the judge will cost."""
         if isinstance(self.engine.plugin, Remote):
             self.engine.plugin.check(self.config.model)
-        judged = any(built.plugin.needs_judge for built in self.evaluations)
+        judged = [built for built in self.evaluations if built.plugin.needs_judge]
         if self.config.judge and self.judge and judged and isinstance(self.judge.plugin, Remote):
-            self.judge.plugin.check(self.config.judge.model)
+            judge = self.config.judge.model
+            self.judge.plugin.check(judge)
+            models = lineage(self.config.model, self.config.iterations)
+            asked = sum(forecast(judged, models, judge).values(), start=Workload())
+            display.note(
+                f"the whole run asks {judge.location} about {asked.calls:,} times: "
+                f"{asked.input_tokens:,} tokens in, at most {asked.output_tokens:,} out, "
+                f"{self.judge.plugin.cost(judge, asked)}"
+            )
 
     @property
     def request(self) -> dict[str, Any]:

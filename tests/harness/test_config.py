@@ -1,6 +1,6 @@
 import pytest
 
-from harness.config import presets, read_config
+from harness.config import RunConfig, capped, presets, read_config
 from harness.errors import ConfigError
 
 
@@ -44,3 +44,17 @@ def test_a_request_that_is_not_there(tmp_path):
         read_config(str(tmp_path / "absent.toml"), {})
     with pytest.raises(ConfigError):
         read_config(str(tmp_path), {})
+
+
+def test_the_command_line_caps_what_the_judge_may_cost():
+    paid = {
+        "model": {"location": "microworld"},
+        "judge": {
+            "engine": {"name": "openai", "guards": {"unanswered": "count", "max_usd": 1}},
+            "model": {"location": "gpt-6-sol"},
+        },
+    }
+    config = capped(RunConfig.model_validate(paid), 5)
+    assert config.judge.engine.options == {"guards": {"unanswered": "count", "max_usd": 5}}
+    with pytest.raises(ConfigError, match="this request has none"):
+        capped(RunConfig.model_validate({"model": {"location": "microworld"}}), 5)

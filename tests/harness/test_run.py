@@ -284,6 +284,9 @@ def remote(monkeypatch):
                 raise JudgeUnavailable("gpt-4 was shut down on 2026-10-23")
             asked.append(model)
 
+        def cost(self, model, calls):
+            return f"{calls.calls} calls for nothing"
+
     monkeypatch.setattr("harness.engines.scripted.Scripted", Distant)
     return asked
 
@@ -295,6 +298,23 @@ def test_models_on_servers_are_checked_before_m0_is_measured(store, remote):
     remote.clear()
     run(asked, store)  # nothing is left to ask
     assert remote == [store.books]
+
+
+def test_what_the_judge_will_cost_is_said_before_the_first_call(store, remote):
+    said = []
+
+    class Listening(Silent):
+        def note(self, text):
+            said.append((text, list(remote)))
+
+    judge = {"engine": "scripted", "model": {"name": "judge", "location": "gpt-6-sol"}}
+    examined = [{"name": "examiner", "limit": 2, "rubric": "five_points"}]
+    judged = request(iterations=0, evaluations=examined, judge=judge)
+    run(judged, store, Listening())
+    [(text, asked_before)] = said
+    assert text.startswith("the whole run asks gpt-6-sol about 2 times: ")
+    assert text.endswith("2 calls for nothing")
+    assert asked_before[-1] == judged.judge.model  # it was found out to be there
 
 
 def test_a_server_that_cannot_be_asked_costs_nothing(store, remote):
