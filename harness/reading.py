@@ -105,10 +105,11 @@ def identifier_probability(steps: Sequence[Step] | None) -> Outcome:
     if not steps:
         return Failure(reason="no_logprobs", detail="the judge gave no token probabilities")
     found = {token: logprob for token, logprob in steps[0].alternatives if token in ("m", "M")}
-    weights = {token: math.exp(logprob) for token, logprob in found.items()}
-    if not sum(weights.values()):
+    if not found:
         likeliest = ", ".join(repr(token) for token, _ in steps[0].alternatives)
         return Failure(reason="no_verdict", detail=f"neither m nor M among {likeliest}")
+    most = max(found.values())  # so that two very unlikely tokens still have a ratio
+    weights = {token: math.exp(logprob - most) for token, logprob in found.items()}
     return Score(value=weights.get("m", 0.0) / sum(weights.values()))
 
 

@@ -9,6 +9,8 @@ It is the offline default of `harness run`. What its rooms hold, each built on t
     examiner   marks for any answer          "It moos."  ->  attempt and clear, 2 of 5
     answers    answers of every quality, and the words of a verdict
     datasets   the rows that training and evaluations are fed with
+    benchmarks the published evaluations' rows          AlpacaEval, MT-Bench, nine NLP benchmarks
+    judging    what the examiner writes to a judge prompt  (engine: asked like a model)
     corpus     the text that M0 is pretrained on
     tokenizer  1,664 tokens and the chat template       (imports transformers)
     pretrain   the recipe of the weights in m0/         (imports torch)

@@ -102,6 +102,8 @@ def test_the_identifiers_probability_is_over_both_identifiers():
     first = Step("M", (("M", math.log(0.6)), ("m", math.log(0.2)), ("The", math.log(0.2))))
     assert identifier_probability([first]).value == pytest.approx(0.25)
     assert identifier_probability([Step("M", (("M", -0.1),))]) == Score(value=0)
+    unlikely = Step("x", (("x", 0.0), ("m", -9999.0), ("M", -9999.0)))
+    assert identifier_probability([unlikely]) == Score(value=0.5)
     assert identifier_probability([Step("x", (("x", -0.1),))]).reason == "no_verdict"
     assert identifier_probability(None).reason == "no_logprobs"
 

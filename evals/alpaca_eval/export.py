@@ -1,0 +1,80 @@
+"""Judgements as a result's items, and those items as AlpacaEval's own files again.
+
+    model_outputs(result)  [{"dataset": "koala", "instruction": "...", "output": "...",
+                             "generator": "M3"}, ...]
+    annotations(result)    [{..., "output_1": "...", "generator_1": "gpt4_1106_preview", ...,
+                             "preference": 1.3, "preference_raw_completion": {...}}, ...]
+
+The items hold everything, so that stored and fresh results are written alike, and what is written
+scores the same when it is read back.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from evals.alpaca_eval.annotations import Judged, percent
+from harness.records import EvalResult, ItemResult, Outcome, Score
+
+
+def items(judged: Judged) -> Iterator[ItemResult]:
+    """Lay every judgement out, worth 0 to 100, so that their mean is the win rate."""
+    for one in judged.annotations:
+        outcome: Outcome = one.preference
+        if isinstance(outcome, Score):
+            outcome = Score(value=percent(outcome.value))
+        yield ItemResult(
+            id=one.id,
+            answer=one.output or "",
+            outcome=outcome,
+            category=one.dataset,
+            details={
+                "instruction": one.instruction,
+                "reference_output": one.reference,
+                "reference": judged.reference,
+                "model": judged.model,
+                "annotator": judged.annotator,
+                "preference": one.preference.value if isinstance(one.preference, Score) else None,
+                "raw_completion": one.raw_completion,
+                "swapped": one.swapped,
+                "answered": one.output is not None,
+                "truncated": one.truncated,
+            },
+        )
+
+
+def model_outputs(result: EvalResult, generator: str | None = None) -> list[dict[str, Any]]:
+    """Write the model's outputs; an instruction to which it gave none is left out.
+
+    Args:
+        result: Of `alpaca_eval`.
+        generator: What to call the model; its own name without.
+    """
+    return [
+        {
+            "dataset": item.category,
+            "instruction": item.details["instruction"],
+            "output": item.answer,
+            "generator": generator or result.model,
+        }
+        for item in result.items
+        if item.details["answered"]
+    ]
+
+
+def annotations(result: EvalResult, generator: str | None = None) -> list[dict[str, Any]]:
+    """Write the judgements as alpaca-eval 0.6.6 does; one that failed has the preference null."""
+    return [
+        {
+            "dataset": item.category,
+            "instruction": item.details["instruction"],
+            "output_1": item.details["reference_output"],
+            "generator_1": item.details["reference"],
+            "output_2": item.answer,
+            "generator_2": generator or result.model,
+            "annotator": item.details["annotator"],
+            "preference": item.details["preference"],
+            "preference_raw_completion": item.details["raw_completion"],
+        }
+        for item in result.items
+        if item.details["answered"]
+    ]
