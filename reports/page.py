@@ -51,9 +51,9 @@ def overview(record: RunRecord) -> Overview:
 def details(record: RunRecord) -> Iterator[Section]:
     """Categories, differences, the loop's own numbers, answers, costs and versions."""
     series = evaluations(record)
-    by_category = tuple(table for one in series for table in tables.categories(one))
-    if by_category:
-        yield Section("By category", by_category)
+    parts = tuple(table for one in series for table in tables.parts(one))
+    if parts:
+        yield Section("Part by part", parts)
     yield Section("The loop's own numbers", tuple(loop(record)) or (_no_loop(record),))
     yield Section(
         "What each model answered",

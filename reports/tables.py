@@ -31,7 +31,7 @@ def measurements(series: Series) -> Iterator[Table]:
     wholes = [metric for metric in series.metrics if "/" not in metric]
     if wholes:
         rows = tuple(_metric_row(series, metric, label(metric)) for metric in wholes)
-        said = notes((label(m.name), m) for r in series.results.values() for m in r.metrics)
+        said = _notes(series, wholes)
         yield Table(series.name, tuple(series.results), rows, f"{said} {note}".strip())
     if series.comparisons:
         yield comparisons(series, note="" if wholes else note)
@@ -56,16 +56,12 @@ def comparisons(series: Series, note: str = "") -> Table:
     )
 
 
-def categories(series: Series) -> Iterator[Table]:
-    """Tabulate the metrics that are parts of another, e.g. `score/math` of `score`."""
-    parts = [metric for metric in series.metrics if "/" in metric]
-    for whole in dict.fromkeys(part.split("/", 1)[0] for part in parts):
-        rows = tuple(
-            _metric_row(series, part, label(part.split("/", 1)[1]))
-            for part in parts
-            if part.split("/", 1)[0] == whole
-        )
-        yield Table(f"{series.name}, {label(whole)} by category", tuple(series.results), rows)
+def parts(series: Series) -> Iterator[Table]:
+    """Tabulate the metrics that stand below another, e.g. `score/math` or `expected/spearman`."""
+    below = [metric for metric in series.metrics if "/" in metric]
+    if below:
+        rows = tuple(_metric_row(series, metric, label(metric)) for metric in below)
+        yield Table(series.name, tuple(series.results), rows, _notes(series, below))
 
 
 def differences(record: RunRecord) -> Iterator[Table]:
@@ -169,7 +165,9 @@ POLICIES = {
 
 def label(metric: str) -> str:
     """Write a metric's name for reading."""
-    return POLICIES.get(metric, metric.replace("_", " "))
+    above, _, own = metric.rpartition("/")
+    words = POLICIES.get(own, own.replace("_", " "))
+    return f"{label(above)}: {words}" if above else words
 
 
 def figure(metric: Metric | None, *, signed: bool = False, tone: Tone = "") -> Cell:
@@ -195,6 +193,16 @@ def notes(metrics: Iterable[tuple[str, Metric | None]]) -> str:
             said.setdefault(metric.note, []).append(name)
     return " ".join(
         f"{', '.join(dict.fromkeys(names))}: {note.rstrip('.')}." for note, names in said.items()
+    )
+
+
+def _notes(series: Series, names: Sequence[str]) -> str:
+    """Say what must be known of a series' metrics; those below another go by its name."""
+    return notes(
+        (label(metric.name.rpartition("/")[0] or metric.name), metric)
+        for result in series.results.values()
+        for metric in result.metrics
+        if metric.name in names
     )
 
 

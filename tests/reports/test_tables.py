@@ -3,7 +3,7 @@ import pytest
 from harness.records import ItemResult, Metric, Score
 from reports.blocks import Figure
 from reports.series import Series, evaluations
-from reports.tables import categories, comparisons, costs, differences, measurements
+from reports.tables import comparisons, costs, differences, label, measurements, parts
 
 
 def series(record, name: str) -> Series:
@@ -14,9 +14,14 @@ def test_parts_of_a_metric_stand_in_a_table_of_their_own(whole_run):
     examiner = series(whole_run, "examiner")
     [table] = measurements(examiner)
     assert [row.label for row in table.rows] == ["score", "length tokens"]
-    [parts] = categories(examiner)
-    assert parts.title == "examiner, score by category"
-    assert [row.label for row in parts.rows] == ["math", "stem", "writing"]
+    [below] = parts(examiner)
+    assert [row.label for row in below.rows] == ["score: math", "score: stem", "score: writing"]
+
+
+def test_a_part_is_labelled_by_all_that_it_is_part_of():
+    assert label("external/expected/pairwise_accuracy") == (
+        "external: expected: pair accuracy, ties left out"
+    )
 
 
 def test_a_model_that_was_not_measured_has_no_number(half_run):
