@@ -45,13 +45,14 @@ def _of_trainer(record: RunRecord) -> Iterator[str]:
 
 
 def _overlap(record: RunRecord) -> Iterator[str]:
-    for result in record.stages:
-        for name, found in result.overlap.items():
-            if found.exact or found.near:
-                yield (
-                    f"{result.model.name} / {name}: training has seen {len(found.exact):,} of the "
-                    f"{found.questions:,} questions, and {len(found.near):,} nearly word for word."
-                )
+    """Say of each evaluation how many of its questions all training together has seen."""
+    last = {name: found for stage in record.stages for name, found in stage.overlap.items()}
+    for name, found in last.items():
+        if found.exact or found.near:
+            yield (
+                f"{name}: training has seen {len(found.exact):,} of its {found.questions:,} "
+                f"questions, and {len(found.near):,} nearly word for word."
+            )
 
 
 def _protocols(series: Series) -> Iterator[str]:

@@ -116,5 +116,5 @@ def test_questions_that_training_has_seen_are_a_warning(whole_run):
     found = cautions(whole_run.model_copy(update={"stages": (*whole_run.stages[:-1], last)}))
     about = [line for line in found if "training has seen" in line]
     assert about == [
-        "M3 / alpaca_eval: training has seen 2 of the 805 questions, and 1 nearly word for word."
+        "alpaca_eval: training has seen 2 of its 805 questions, and 1 nearly word for word."
     ]

@@ -1,0 +1,185 @@
+"""The accounts of a model on a server: what was answered, what it cost, what may still be spent.
+
+    <books>/ledger.jsonl      every attempt: see `ledger`
+    <books>/answers.sqlite    every whole answer: see `answers`
+
+Whoever asks the server, call by call or in batches, reserves what a call can cost before it is
+made, and settles it afterwards. All engines of a run share its books, so that a cap on the cost is
+one of the whole run.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from harness.errors import JudgeUnavailable
+from harness.remote.answers import Answer, Answers
+from harness.remote.calls import Call, Target
+from harness.remote.ledger import Entry, Ledger, first_served
+from harness.remote.prices import Price
+from harness.remote.replies import Heard, Reply, read
+
+LEDGER, ANSWERS = "ledger.jsonl", "answers.sqlite"
+
+
+class Accounts:
+    """The books of one opened model."""
+
+    def __init__(
+        self,
+        target: Target,
+        books: Path | None,
+        answers: Path | None,
+        price: Price | None,
+        dated: date,
+        most: float | None,
+    ) -> None:
+        """Open the books.
+
+        Args:
+            target: Which model is asked where.
+            books: The folder of the books; None keeps them in memory.
+            answers: A file with answers that is shared with other runs.
+            price: What the model costs, where that is known.
+            dated: The day of the price.
+            most: The most that may be spent, in dollars.
+
+        Raises:
+            StoreError: the books cannot be read or written.
+        """
+        self.target, self.price, self._dated, self.most = target, price, dated, most
+        self._ledger = Ledger(books / LEDGER if books else None)
+        self._answers = Answers(answers or (books / ANSWERS if books else None))
+        earlier = self._ledger.entries()
+        self._spent = sum(entry.charged for entry in earlier)
+        self._reserved = 0.0
+        self.served = target.pinned or first_served(earlier, target.host, target.model)
+        """The model that answers, by its own name; None before it has."""
+
+    @property
+    def spent(self) -> float:
+        """What the run has cost so far, in dollars: at the most, where it is not known exactly."""
+        return self._spent
+
+    def refresh(self) -> None:
+        """Take up what others have spent from the same books, where that matters."""
+        if self.most is not None and (entries := self._ledger.entries()):
+            self._spent = sum(entry.charged for entry in entries)
+
+    def known(self, call: Call) -> Answer | None:
+        """Find the answer to a call that was made before."""
+        return self._answers.get(call.key, self.served)
+
+    def most_cost(self, call: Call, batch: bool = False) -> float | None:
+        """Bound what a call can cost, in dollars; None where the price is unknown."""
+        if self.price is None:
+            return None
+        return self.price.dollars(call.most_input_tokens, call.most_output_tokens, batch=batch)
+
+    def reserve(self, call: Call, batch: bool = False) -> bool:
+        """Set aside what a call can cost; say whether there is enough."""
+        cost = self.most_cost(call, batch) or 0.0
+        if self.most is not None and self._spent + self._reserved + cost > self.most:
+            return False
+        self._reserved += cost
+        return True
+
+    def settle(self, call: Call, attempt: int, heard: Heard, batch: bool = False) -> Reply:
+        """Read what came back of a call that was reserved, and write it down: answer and cost."""
+        bound = self.most_cost(call, batch)
+        self._reserved -= bound or 0.0
+        reply = self._checked(read(heard))
+        if reply.answer is not None and _whole(call, reply):
+            self._answers.put(call.key, reply.answer)
+        self._enter(call.key, attempt, heard, reply, bound, batch)
+        return reply
+
+    def take_up(self, served: str, heard: Iterable[Heard]) -> None:
+        """Write down the calls that found out, before all others, which model answers."""
+        self.served = self.served or served
+        for one in heard:
+            self._enter("check", 1, one, read(one), None, batch=False)
+
+    def _enter(
+        self,
+        key: str,
+        attempt: int,
+        heard: Heard,
+        reply: Reply,
+        bound: float | None,
+        batch: bool,
+    ) -> None:
+        free = not heard.sent or (heard.http is not None and heard.http >= 400)
+        entry = Entry(
+            time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            call=key,
+            host=self.target.host,
+            model=self.target.model,
+            served=reply.served,
+            system_fingerprint=reply.system_fingerprint,
+            service_tier=reply.service_tier,
+            version=heard.version,
+            status=reply.status,
+            http=heard.http,
+            attempt=attempt,
+            seconds=round(heard.seconds, 4),
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            cached_tokens=reply.usage.cached_tokens,
+            reasoning_tokens=reply.usage.reasoning_tokens,
+            dollars=self._dollars(reply, batch),
+            at_most=0.0 if free else bound,
+            prices=self._dated if self.price else None,
+            batch=batch,
+        )
+        self._spent += entry.charged
+        self._ledger.append(entry)
+
+    def _dollars(self, reply: Reply, batch: bool) -> float | None:
+        usage = reply.usage
+        if self.price is None or usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        return self.price.dollars(
+            usage.input_tokens, usage.output_tokens, usage.cached_tokens or 0, batch
+        )
+
+    def _checked(self, reply: Reply) -> Reply:
+        """See to it that one and the same model answers, all the run through."""
+        if reply.answer is None:
+            return reply
+        if self.served is None:
+            self.served = reply.served
+        if reply.served == self.served:
+            return reply
+        return Reply(
+            "wrong_model",
+            detail=f"{reply.served or 'a model without a name'} answered",
+            served=reply.served,
+            system_fingerprint=reply.system_fingerprint,
+            service_tier=reply.service_tier,
+            usage=reply.usage,
+        )
+
+    def wrong(self, reply: Reply) -> JudgeUnavailable:
+        """Say that another model answered than the one that was asked for."""
+        if self.target.pinned:
+            return JudgeUnavailable(
+                f"{self.target.model} is pinned to {self.served}, but {reply.detail} at "
+                f"{self.target.host}; what it said is not counted: ask for {self.served} itself, "
+                "or pin the other one in a new run"
+            )
+        return JudgeUnavailable(
+            f"{self.target.model} was {self.served} so far, but {reply.detail} at "
+            f"{self.target.host}; judges are not mixed: ask for {self.served} by its own name in "
+            "a new run, or wait until it is back and give the same command"
+        )
+
+    def close(self) -> None:
+        """Close the books."""
+        self._answers.close()
+        self._ledger.close()
+
+
+def _whole(call: Call, reply: Reply) -> bool:
+    """Whether an answer is all there is: one that is asked for as one token cannot be cut off."""
+    return reply.status == "ok" or (reply.status == "truncated" and call.most_output_tokens == 1)

@@ -1,0 +1,121 @@
+"""What the chat completions of each model family accept.
+
+    body("gpt-4.1", messages, Sampling(temperature=0, max_tokens=8), None)
+        {"model": "gpt-4.1", "messages": [...], "max_tokens": 8, "temperature": 0, "top_p": 1, ...}
+    body("gpt-6-sol", messages, Sampling(temperature=0, max_tokens=8), "none")
+        {"model": "gpt-6-sol", ..., "max_completion_tokens": 8, "reasoning_effort": "none", ...}
+
+One fact orders the table: a model that reasons before it answers is drawn at temperature 1, has no
+log-probabilities and no stop strings, and its thoughts count against the token limit. A sampling
+that a family cannot honour is refused, never changed: a judge asked to be greedy would otherwise
+be another judge than the one that is written down.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.errors import ConfigError
+from harness.protocols import Message, Sampling
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models whose servers accept the same parameters."""
+
+    name: str
+    models: str
+    """A pattern that the whole model id matches."""
+    token_limit: Literal["max_tokens", "max_completion_tokens"]
+    reasoning: Literal["never", "always", "unless none", "unknown"]
+    """Whether they reason first: `unless none` is unless `reasoning_effort` is "none"; `unknown`
+    is for models that are not listed, which are sent whatever they are asked."""
+
+    def reasons(self, effort: str | None) -> bool:
+        """Whether they reason at this `reasoning_effort` (None: the server's default)."""
+        return self.reasoning == "always" or (self.reasoning == "unless none" and effort != "none")
+
+
+FAMILIES = (
+    Family("GPT-5 chat", r"gpt-5-chat-.*", "max_completion_tokens", "never"),
+    Family("GPT-5", r"gpt-5(-.*)?", "max_completion_tokens", "always"),
+    Family("GPT-5.1 and later", r"gpt-([5-9]|\d\d).*", "max_completion_tokens", "unless none"),
+    Family("o-series", r"o[134](-.*)?", "max_completion_tokens", "always"),
+    Family("GPT-4 and before", r"(chat)?gpt-[34].*", "max_tokens", "never"),
+    Family("other", r".*", "max_tokens", "unknown"),
+)
+"""The first that matches counts. The last takes every other model: open weights behind vLLM or
+SGLang, or a provider's own."""
+
+
+def family(model: str) -> Family:
+    """Find a model's family by its id, with or without OpenRouter's `openai/` before it."""
+    name = model.removeprefix("openai/")
+    return next(one for one in FAMILIES if re.fullmatch(one.models, name, re.DOTALL))
+
+
+def body(
+    model: str, messages: Sequence[Message], sampling: Sampling, reasoning_effort: str | None
+) -> dict[str, Any]:
+    """Write the parameters of one chat completion that asks for all `sampling.n` samples.
+
+    Raises:
+        ConfigError: the family cannot sample like that.
+    """
+    kind = family(model)
+    _check(model, kind, sampling, reasoning_effort)
+    asked: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": one.role, "content": one.content} for one in messages],
+        kind.token_limit: sampling.max_tokens,
+        "n": sampling.n,
+        "seed": sampling.seed,
+    }
+    if not kind.reasons(reasoning_effort):
+        # Written out even where they are 1: a server may have defaults of its own for a model.
+        asked |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
+    if sampling.logprobs or sampling.top_logprobs:
+        asked["logprobs"] = True
+    if sampling.top_logprobs:
+        asked["top_logprobs"] = sampling.top_logprobs
+    if sampling.stop:
+        asked["stop"] = list(sampling.stop)
+    if reasoning_effort is not None:
+        asked["reasoning_effort"] = reasoning_effort
+    return asked
+
+
+def _check(model: str, kind: Family, sampling: Sampling, effort: str | None) -> None:
+    if kind.reasoning == "never" and effort is not None:
+        raise ConfigError(
+            f"{model} takes no reasoning_effort ({kind.name}), and {effort!r} was asked; "
+            "leave it out"
+        )
+    if kind.reasoning == "always" and effort == "none":
+        raise ConfigError(
+            f'{model} always reasons ({kind.name}) and takes no reasoning_effort = "none"; '
+            "leave it out, or name another model"
+        )
+    if not kind.reasons(effort):
+        return
+    refused = [
+        asked
+        for asked, present in (
+            (f"temperature {sampling.temperature:g}", sampling.temperature != 1),
+            (f"top_p {sampling.top_p:g}", sampling.top_p != 1),
+            ("log-probabilities", sampling.logprobs or sampling.top_logprobs > 0),
+            ("stop strings", bool(sampling.stop)),
+        )
+        if present
+    ]
+    if refused:
+        remedy = (
+            'set reasoning_effort = "none"'
+            if kind.reasoning == "unless none"
+            else "name a model that can answer without reasoning"
+        )
+        raise ConfigError(
+            f"{model} reasons before it answers, and then takes temperature 1 and top_p 1 alone, "
+            f"without log-probabilities or stop strings; asked: {', '.join(refused)}; {remedy}"
+        )

@@ -1,0 +1,85 @@
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness.errors import StoreError
+from harness.remote.answers import Answer, Answers, Token
+
+
+def answer(text="m", served="judge-1"):
+    return Answer(
+        text=text,
+        finish_reason="stop",
+        served=served,
+        tokens=(Token("m", -0.1, (("m", -0.1), ("M", -2.0))),),
+    )
+
+
+def test_an_answer_comes_back_as_it_was(tmp_path):
+    kept = Answers(tmp_path / "new" / "answers.sqlite")
+    kept.put("a", answer("line\nbreak \u2028 é"))
+    kept.close()
+    again = Answers(tmp_path / "new" / "answers.sqlite")
+    assert again.get("a", None) == answer("line\nbreak \u2028 é")
+    assert again.get("b", None) is None
+    again.close()
+
+
+def test_answers_of_another_model_are_not_found():
+    kept = Answers(None)
+    kept.put("a", answer("old", served="judge-1"))
+    kept.put("a", answer("new", served="judge-2"))
+    assert kept.get("a", "judge-2").text == "new"
+    assert kept.get("a", "judge-1").text == "old"
+    assert kept.get("a", "judge-3") is None
+    assert kept.get("a", None) is not None
+
+
+def test_the_first_answer_stays():
+    kept = Answers(None)
+    kept.put("a", answer("first"))
+    kept.put("a", answer("second"))
+    assert kept.get("a", None).text == "first"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from harness.remote.answers import Answer, Answers
+kept = Answers(Path(sys.argv[1]))
+for number in range(int(sys.argv[3])):
+    kept.put(f"{sys.argv[2]}{number}", Answer(text="x", finish_reason="stop", served="j"))
+    print(number, flush=True)
+"""
+
+
+def writer(path, name, count=10**9):
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), name, str(count)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_kill_9_loses_no_answer_that_was_put_and_two_processes_share_a_file(tmp_path):
+    path = tmp_path / "answers.sqlite"
+    writers = {name: writer(path, name) for name in "ab"}
+    with ThreadPoolExecutor() as pool:
+        said = list(pool.map(lambda w: [w.stdout.readline() for _ in range(100)], writers.values()))
+    for one in writers.values():
+        one.kill()
+        one.wait()
+        one.stdout.close()
+    kept = Answers(path)
+    for name, lines in zip("ab", said, strict=True):
+        assert len(lines) == 100
+        assert all(kept.get(f"{name}{int(line)}", "j") for line in lines)
+    kept.close()
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    (tmp_path / "answers.sqlite").write_text("not a database " * 100)
+    with pytest.raises(StoreError, match=r"answers.sqlite cannot be used .*asked again"):
+        Answers(tmp_path / "answers.sqlite")

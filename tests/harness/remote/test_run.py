@@ -1,0 +1,96 @@
+"""A whole run whose judge is on a server: stopped by its guards, and continued."""
+
+import json
+
+import pytest
+
+from harness.config import RunConfig
+from harness.errors import BudgetExceeded, JudgeUnavailable, StoreError
+from harness.run import run
+from harness.store import Store
+from tests.judge_server import JudgeServer
+
+PRICES = """
+collected = 2026-11-01
+[models.judge]
+price = { input = 1000, output = 10_000 }
+"""
+
+
+@pytest.fixture
+def request_of(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "prices.toml").write_text(PRICES)
+    prompts = "".join(json.dumps({"id": f"p{k}", "prompt": f"Say {k}."}) + "\n" for k in range(12))
+    (tmp_path / "prompts.jsonl").write_text(prompts)
+
+    def make(server, **engine):
+        options = {"base_url": server.url, "prices": str(tmp_path / "prices.toml"), **engine}
+        return RunConfig.model_validate(
+            {
+                "model": {"location": "script"},
+                "iterations": 0,
+                "engine": {"name": "scripted", "default": "I say it."},
+                "judge": {
+                    "engine": {"name": "openai", **options},
+                    "model": {"name": "judge", "location": "judge"},
+                },
+                "evaluations": [
+                    {
+                        "name": "examiner",
+                        "data": str(tmp_path / "prompts.jsonl"),
+                        "rubric": "five_points",
+                        "judge_max_tokens": 20,
+                    }
+                ],
+                "reports": [],
+            }
+        )
+
+    return make
+
+
+def metrics(record):
+    [result] = record.stages[0].evaluations
+    return {metric.name: metric for metric in result.metrics}
+
+
+def test_a_run_stops_at_its_budget_and_goes_on_where_it_may_spend_more(request_of, tmp_path):
+    store = Store(tmp_path / "run")
+    with JudgeServer(lambda body: "Clear and right. Score: 4") as server:
+        with pytest.raises(BudgetExceeded, match=r"left to make.*raise guards.max_usd"):
+            run(request_of(server, guards={"max_usd": 3.5}), store)
+        assert "the budget is $3.5" in store.record().stopped
+        asked = len(server.received)
+        assert 1 < asked < 13  # one of them found out whether the judge is there
+
+        with pytest.raises(StoreError, match="begun with another request"):
+            run(request_of(server, reasoning_effort="low"), store)
+
+        record = run(request_of(server, guards={"max_usd": 1000}, calls={"concurrency": 2}), store)
+        score = metrics(record)["score"]
+        assert (score.value, score.n, score.failed) == (4.0, 12, 0)
+        judged = [
+            body for body in server.answered if body["messages"][0]["content"][:6] == "Review"
+        ]
+        assert len(judged) == 12
+        before = len(server.received)
+        assert run(request_of(server), store).stages == record.stages
+        assert len(server.received) == before
+
+
+def test_a_judge_that_leaves_rows_unanswered_stops_the_run_or_costs_only_those(
+    request_of, tmp_path
+):
+    def trouble(body, nth):
+        return "error" if "Say 7." in str(body) else None
+
+    calls = {"attempts": 2, "backoff": 0.01}
+    with JudgeServer(lambda body: "Score: 3", trouble=trouble) as server:
+        store = Store(tmp_path / "run")
+        with pytest.raises(JudgeUnavailable, match="1 of 12 calls unanswered"):
+            run(request_of(server, calls=calls), store)
+        record = run(request_of(server, calls=calls, guards={"unanswered": "count"}), store)
+    score = metrics(record)["score"]
+    assert (score.value, score.n, score.failed) == (3.0, 11, 1)
+    assert record.stages[0].evaluations[0].failures == {"server_error": 1}
