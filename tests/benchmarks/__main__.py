@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("bench_run", "bench_generate", "bench_training")
+MODULES = ("bench_run", "bench_generate", "bench_training", "bench_judge", "bench_nlp")
 
 for module in MODULES:
     print(f"== {module}", flush=True)
