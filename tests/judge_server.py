@@ -14,6 +14,8 @@
     JudgeServer(reply, trouble=lambda body, nth: "error" if nth == 0 else None)
     JudgeServer(reply, most_at_once=4)                 429 for the fifth call at once
     JudgeServer(reply, served="judge-2026", key="sk-x")
+    JudgeServer(language=WordModel([" dog"]), context=64)   text completions too, as vLLM's
+    JudgeServer(language=..., echo="refused")          that read no text back, as OpenAI's
 
 Troubles, by name (`throttle:0.05` also asks for a pause of so many seconds):
 
@@ -37,7 +39,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 from random import Random
-from typing import Any
+from typing import Any, Literal
+
+from tests.word_model import WordModel
 
 Body = dict[str, Any]
 
@@ -114,17 +118,22 @@ class JudgeServer:
         key: str | None = None,
         hang: float = 60.0,
         shutdown_date: str | None = None,
+        language: WordModel | None = None,
+        echo: Literal["given", "refused", "ignored"] = "given",
+        context: int | None = None,
         port: int = 0,
     ) -> None:
         self.reply, self.delay, self.trouble = reply, delay, trouble
         self.models, self.served, self.key = models, served, key
         self.most_at_once, self.per_second, self.hang = most_at_once, per_second, hang
         self.shutdown_date = shutdown_date
+        self.language, self.echo, self.context = language, echo, context
         self.received: list[Received] = []
-        """Every call to /v1/chat/completions, troubled or not."""
+        """Every call for a completion, troubled or not."""
         self.at_once = self.most_seen_at_once = 0
         self.routes: list[tuple[str, str, Handler]] = [
-            ("POST", r"/v1/chat/completions", self._chat),
+            ("POST", r"/v1/chat/completions", self._completion),
+            *([("POST", r"/v1/completions", self._completion)] if language else []),
             ("GET", r"/v1/models", lambda _: Response({"object": "list", "data": self._listed()})),
             ("GET", r"/v1/models/.+", self._model),
         ]
@@ -201,7 +210,9 @@ class JudgeServer:
     # Models
 
     def _listed(self) -> list[Body]:
-        extra = {"shutdown_date": self.shutdown_date} if self.shutdown_date else {}
+        extra: Body = {"shutdown_date": self.shutdown_date} if self.shutdown_date else {}
+        if self.context:
+            extra["max_model_len"] = self.context
         return [
             {"id": name, "object": "model", "created": 1, "owned_by": "tests", **extra}
             for name in self.models
@@ -212,9 +223,9 @@ class JudgeServer:
         found = next((model for model in self._listed() if model["id"] == name), None)
         return Response(found) if found else _error(404, "model_not_found", f"no model {name}")
 
-    # Chat completions
+    # Completions
 
-    async def _chat(self, received: Received) -> Response:
+    async def _completion(self, received: Received) -> Response:
         body = received.body
         digest = _digest(body)
         nth = self._times[digest]
@@ -257,21 +268,28 @@ class JudgeServer:
         return False
 
     def complete(self, body: Body, finish: str = "stop") -> Response:
-        """Answer a chat completion: also for whoever adds routes, such as batches."""
+        """Answer a completion: also for whoever adds routes, such as batches."""
         model = body.get("model")
         if model not in self.models:
             return _error(404, "model_not_found", f"The model `{model}` does not exist")
+        if "prompt" in body:
+            return self._text(body, finish)
         said = self.reply(body)
         said = said if isinstance(said, Said) else Said(said)
         choices = [_choice(index, said, body, finish) for index in range(body.get("n") or 1)]
         prompt = sum(len(message["content"].split()) for message in body["messages"])
         new = len(choices) * max(1, len(said.text.split()))
+        return self._completed("chat.completion", body, choices, prompt, new)
+
+    def _completed(
+        self, kind: str, body: Body, choices: Sequence[Body], prompt: int, new: int
+    ) -> Response:
         return Response(
             {
                 "id": "chatcmpl-1",
-                "object": "chat.completion",
+                "object": kind,
                 "created": 1,
-                "model": self.served or model,
+                "model": self.served or body["model"],
                 "system_fingerprint": "fp_tests",
                 "service_tier": "default",
                 "choices": choices,
@@ -285,6 +303,38 @@ class JudgeServer:
             },
             headers={"openai-version": "2020-10-01"},
         )
+
+    def _text(self, body: Body, finish: str) -> Response:
+        """Complete a text by the language model, one sample at a time, as the harness asks."""
+        language, echo = self.language, body.get("echo", False)
+        if echo and self.echo == "refused":
+            return _error(400, None, "echo and logprobs are not supported together")
+        echo = echo and self.echo == "given"
+        given = body["prompt"]
+        ids = language.encode(given) if isinstance(given, str) else tuple(given)
+        if not ids:
+            return _error(400, None, "You must pass at least one prompt")
+        if self.context is not None and len(ids) >= self.context:
+            return _error(400, None, f"This model's maximum context length is {self.context}")
+        room = min(body["max_tokens"], (self.context or 1 << 20) - len(ids))
+        random, stop, new = Random(body.get("seed")), body.get("stop", []), []
+        ended = False
+        while len(new) < room and not ended:
+            new.append(language.draw([*ids, *new], body["temperature"], random))
+            text = language.decode(new)
+            ended = new[-1] == language.end or any(string in text for string in stop)
+        for string in stop:
+            text = text.partition(string)[0]
+        choice = {
+            "index": 0,
+            "text": language.decode(ids) + text if echo else text,
+            "finish_reason": finish if ended else "length",
+            "logprobs": None,
+        }
+        if (top := body.get("logprobs")) is not None:
+            begin = 0 if echo else len(ids)
+            choice["logprobs"] = _side_by_side(language, [*ids, *new], begin, top)
+        return self._completed("text_completion", body, [choice], len(ids), len(new))
 
     async def _troubled(self, name: str, value: str, received: Received) -> Response:
         body = received.body
@@ -323,7 +373,7 @@ class JudgeServer:
             case "no_model":
                 return _error(404, "model_not_found", "The model does not exist")
         whole = self.complete(body)
-        message = whole.body["choices"][0]["message"]
+        message = whole.body["choices"][0].get("message")
         match name:
             case "empty":
                 message["content"] = ""
@@ -336,6 +386,25 @@ class JudgeServer:
             case _:
                 raise ValueError(f"no trouble called {name!r}")
         return whole
+
+
+def _side_by_side(language: WordModel, ids: Sequence[int], begin: int, top: int) -> Body:
+    """Lay out the tokens from a place on, as vLLM does: the first of all has no probability."""
+    logprobs, likeliest = [], []
+    for place in range(begin, len(ids)):
+        before = language.logprobs(tuple(ids[:place][-2:])) if place else None
+        logprobs.append(before and before[ids[place]])
+        best = sorted(range(len(before or ())), key=lambda id: -before[id])[:top]
+        shown = [ids[place], *best] if before else []
+        likeliest.append({language.piece(id): before[id] for id in shown} or None)
+    pieces = [language.piece(id) for id in ids[begin:]]
+    ends = [sum(map(len, pieces[:count])) for count in range(len(pieces))]
+    return {
+        "tokens": pieces,
+        "token_logprobs": logprobs,
+        "top_logprobs": likeliest,
+        "text_offset": ends,
+    }
 
 
 def _choice(index: int, said: Said, body: Body, finish: str) -> Body:

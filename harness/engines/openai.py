@@ -13,6 +13,17 @@
 The key is read from the environment alone: `key` names the variable. What `calls` and `guards` say
 may change between two attempts of a run; everything else is part of the judge.
 
+The model that is measured may be on a server as well, where the run does not train it. Benchmarks
+that score given answers need a server that completes plain text and reads it back, as vLLM and
+SGLang do. A server may have sampling defaults that no request overrides, from the model's
+`generation_config.json`, say: start vLLM with `--generation-config vllm`.
+
+    [engine]
+    name = "openai"
+    base_url = "http://127.0.0.1:8000/v1"
+    [model]
+    location = "my-llama"
+
 This is the door only: what is behind it (`harness.remote.model`) takes a second to import.
 """
 
@@ -111,6 +122,9 @@ class OpenAI:
         self.config = config
         self.books: Path | None = None
         self._checked: dict[ModelRef, Checked] = {}
+        """What was found out, until it is in the books."""
+        self._contexts: dict[str, int | None] = {}
+        """By location, where the server told."""
 
     def keep_books(self, folder: Path) -> None:
         """Keep the ledger of all calls, and the answers already paid for, in this folder."""
@@ -125,7 +139,9 @@ class OpenAI:
         """
         check: Callable[[ModelRef, OpenAI.Config, Path | None], Checked]
         check = import_module("harness.remote.model").check
-        self._checked[model] = check(model, self.config, self.books)
+        checked = check(model, self.config, self.books)
+        self._checked[model] = checked
+        self._contexts[model.location] = checked.found.context
 
     def cost(self, model: ModelRef, calls: Workload) -> str:
         """Say what calls will cost, as far as that is known."""
@@ -144,9 +160,12 @@ class OpenAI:
             ConfigError: a cap on the cost was set, and what a call costs is not known.
             StoreError: the books cannot be read or written.
         """
-        load: Callable[[ModelRef, OpenAI.Config, Path | None, Checked | None], RemoteModel]
+        load: Callable[
+            [ModelRef, OpenAI.Config, Path | None, Checked | None, int | None], RemoteModel
+        ]
         load = import_module("harness.remote.model").load
-        loaded = load(model, self.config, self.books, self._checked.pop(model, None))
+        checked, context = self._checked.pop(model, None), self._contexts.get(model.location)
+        loaded = load(model, self.config, self.books, checked, context)
         try:
             yield loaded
         finally:

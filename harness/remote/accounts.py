@@ -88,7 +88,7 @@ class Accounts:
         """Read what came back of a call that was reserved, and write it down: answer and cost."""
         bound = self.most_cost(call, batch)
         self._reserved -= bound or 0.0
-        reply = self._checked(read(heard))
+        reply = self._checked(read(heard, call.scored[0] if call.scored else None))
         if reply.answer is not None and _whole(call, reply):
             self._answers.put(call.key, reply.answer)
         self._enter(call.key, attempt, heard, reply, bound, batch)

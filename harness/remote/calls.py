@@ -2,6 +2,10 @@
 
     Request("w17", user("..."), Sampling(n=2))   ->   Call(key="9f2c...", body={...}, rows=(w17, 0))
                                                       Call(key="03ab...", body={...}, rows=(w17, 1))
+    Continuation("q3", "The sky is", " blue")    ->   Call(key="51eb...", body={...}, scored=(q3))
+
+Messages are completed as a chat; text and token ids as they are, like continuations, which are sent
+with their prompt to be read back with the probability of every token.
 
 Samples are drawn with seeds of their own, from the request's seed, its id and their index, so that
 every sample can be had again alone, on servers with and without `n`, as far as a server keeps to
@@ -14,8 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.protocols import Message, Request, Sampling
-from harness.remote.families import body
+from harness.protocols import Continuation, Message, Prompt, Request, Sampling
+from harness.remote.families import Text, body, scoring_body, text_body
 
 _PER_MESSAGE = 16  # tokens around a message's text, at the very most
 _BYTES_PER_TOKEN = 4  # of English; for estimates, never for bounds
@@ -29,10 +33,15 @@ class Call:
     body: dict[str, Any]
     rows: list[tuple[Request, int]] = field(default_factory=list)
     """Requests and which of their samples this is."""
+    scored: list[Continuation] = field(default_factory=list)
+    """Or the continuations whose likelihood this is: the same after the same prompt."""
 
     @property
     def most_input_tokens(self) -> int:
-        """More than the messages can have: no token is shorter than a byte."""
+        """More than the prompt can have: no token is shorter than a byte."""
+        if "prompt" in self.body:
+            prompt: Text = self.body["prompt"]
+            return _PER_MESSAGE + len(prompt.encode() if isinstance(prompt, str) else prompt)
         messages = self.body["messages"]
         return sum(len(one["content"].encode()) + _PER_MESSAGE for one in messages)
 
@@ -60,32 +69,58 @@ class Target:
         """
         calls: dict[str, Call] = {}
         for request in requests:
-            messages = chat(request)
-            assert messages is not None, "what is no chat was refused before"
             for index in range(request.sampling.n):
-                sampling = _one(request, index)
-                asked = body(self.model, messages, sampling, self.reasoning_effort)
-                key = self._key(asked, index)
+                asked = self._asked(request.prompt, _one(request, index))
+                key = self._key(asked, sample=index)
                 calls.setdefault(key, Call(key, asked)).rows.append((request, index))
         return list(calls.values())
 
-    def _key(self, asked: dict[str, Any], index: int) -> str:
+    def scoring(self, continuations: Iterable[Continuation]) -> list[Call]:
+        """Plan the calls that score continuations, text after text or ids after ids, each once."""
+        calls: dict[str, Call] = {}
+        for one in continuations:
+            asked = scoring_body(self.model, whole(one))
+            # The same text may be parted in more than one place.
+            key = self._key(asked, scored=one.continuation)
+            calls.setdefault(key, Call(key, asked)).scored.append(one)
+        return list(calls.values())
+
+    def _asked(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
+        messages = chat(prompt)
+        if messages is None:
+            return text_body(self.model, text(prompt), sampling)
+        return body(self.model, messages, sampling, self.reasoning_effort)
+
+    def _key(self, asked: dict[str, Any], **which: object) -> str:
         depends = {
             "host": self.host,
             "model": self.model,
             "pinned": self.pinned,
             "body": asked,
-            "sample": index,
+            **which,
         }
         return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
 
-def chat(request: Request) -> list[Message] | None:
+def chat(prompt: Prompt) -> list[Message] | None:
     """Read a prompt as a conversation; None where it is plain text or token ids."""
-    if isinstance(request.prompt, str):
+    if isinstance(prompt, str):
         return None
-    messages = [turn for turn in request.prompt if isinstance(turn, Message)]
-    return messages if messages and len(messages) == len(request.prompt) else None
+    return [turn for turn in prompt if isinstance(turn, Message)] or None
+
+
+def text(prompt: Prompt) -> Text:
+    """Read a prompt that is no conversation."""
+    if isinstance(prompt, str):
+        return prompt
+    return [id for id in prompt if isinstance(id, int)]
+
+
+def whole(scored: Continuation) -> Text:
+    """Join a prompt and its continuation, both of them text or both token ids."""
+    if isinstance(scored.continuation, str):
+        return f"{scored.prompt}{scored.continuation}"
+    return [*text(scored.prompt), *scored.continuation]
 
 
 def estimate_tokens(text: str) -> int:

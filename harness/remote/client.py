@@ -2,7 +2,7 @@
 
     client = Client(endpoint, timeout=60)
     await client.ask({"model": "gpt-6-sol", "messages": [...]})     Heard(http=200, body={...})
-    await client.ask(...)                                           Heard(lost="time_out")
+    await client.ask({"model": "my-llama", "prompt": "Once"})       Heard(lost="time_out")
 
 Nothing is raised, nothing tried again and nothing understood here: see `live` and `replies`.
 """
@@ -26,7 +26,7 @@ from harness.remote.replies import Heard
 
 Listener = Callable[[httpx2.Response], Awaitable[None]]
 _CONNECT = 15.0  # seconds; a server that is there answers sooner
-_PATH = "/chat/completions"
+_CHAT, _TEXT = "/chat/completions", "/completions"
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -69,8 +69,9 @@ class Client:
     async def _post(self, body: Mapping[str, Any]) -> httpx2.Response:
         # The package's own door to an endpoint, past its typed parameters and responses: they take
         # longer than all else together, and what servers write is read with more care in `replies`.
+        path = _CHAT if "messages" in body else _TEXT
         try:
-            return await self.openai.post(_PATH, cast_to=httpx2.Response, body=dict(body))
+            return await self.openai.post(path, cast_to=httpx2.Response, body=dict(body))
         except openai.APIStatusError as error:
             return error.response
 

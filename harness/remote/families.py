@@ -1,4 +1,4 @@
-"""What the chat completions of each model family accept.
+"""What a model takes: its family's parameters of a chat completion, and those of a text completion.
 
     body("gpt-4.1", messages, Sampling(temperature=0, max_tokens=8), None)
         {"model": "gpt-4.1", "messages": [...], "max_tokens": 8, "temperature": 0, "top_p": 1, ...}
@@ -8,7 +8,8 @@
 One fact orders the table: a model that reasons before it answers is drawn at temperature 1, has no
 log-probabilities and no stop strings, and its thoughts count against the token limit. A sampling
 that a family cannot honour is refused, never changed: a judge asked to be greedy would otherwise
-be another judge than the one that is written down.
+be another judge than the one that is written down. Text completions have no families: where they
+are served at all, it is with the parameters that they have always had.
 """
 
 import re
@@ -18,6 +19,9 @@ from typing import Any, Literal
 
 from harness.errors import ConfigError
 from harness.protocols import Message, Sampling
+
+Text = str | list[int]
+"""What a text completion goes on from: text, or token ids."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,40 @@ def body(
     if reasoning_effort is not None:
         asked["reasoning_effort"] = reasoning_effort
     return asked
+
+
+def text_body(model: str, prompt: Text, sampling: Sampling) -> dict[str, Any]:
+    """Write the parameters of one text completion that asks for all `sampling.n` samples."""
+    asked: dict[str, Any] = {
+        "model": model,
+        "prompt": prompt,
+        "max_tokens": sampling.max_tokens,
+        "n": sampling.n,
+        "seed": sampling.seed,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+    }
+    if sampling.logprobs or sampling.top_logprobs:
+        # Some servers take 0, which would do for the sampled tokens alone, for none at all.
+        asked["logprobs"] = max(1, sampling.top_logprobs)
+    if sampling.stop:
+        asked["stop"] = list(sampling.stop)
+    return asked
+
+
+def scoring_body(model: str, text: Text) -> dict[str, Any]:
+    """Write the parameters that have a text read back with the log-probability of every token.
+
+    One token is generated after it, and dropped: not every server takes 0 for "none".
+    """
+    return {
+        "model": model,
+        "prompt": text,
+        "max_tokens": 1,
+        "temperature": 0,
+        "logprobs": 1,
+        "echo": True,
+    }
 
 
 def _check(model: str, kind: Family, sampling: Sampling, effort: str | None) -> None:

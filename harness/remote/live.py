@@ -196,7 +196,7 @@ class _Round:
     def _conclude(self, one: Try, reply: Reply, heard: Heard, began: float) -> None:
         live, status = self._live, reply.status
         if status in FATAL:
-            self._stopped = self._stopped or self._fatal(reply)
+            self._stopped = self._stopped or self._fatal(one.call, reply)
             return
         queued = status == "rate_limited" and self._answered > one.seen
         one.failed, one.seen = one.failed + (not queued), self._answered
@@ -237,7 +237,7 @@ class _Round:
         drawn = self._live._random.uniform(0, longest)
         return drawn if pause is None else pause + min(drawn, settings.backoff)
 
-    def _fatal(self, reply: Reply) -> HarnessError:
+    def _fatal(self, call: Call, reply: Reply) -> HarnessError:
         """Say why no call is going to be answered."""
         endpoint, model = self._live._endpoint, self._live._accounts.target.model
         match reply.status:
@@ -245,6 +245,12 @@ class _Round:
                 return JudgeUnavailable(
                     f"{endpoint.host} refuses the key in {endpoint.variable} ({reply.detail}); "
                     "every answer is kept: set one that it takes, and give the same command"
+                )
+            case "no_model" if "prompt" in call.body:
+                return JudgeUnavailable(
+                    f"{endpoint.host} has no model {model}, or completes no plain text with it "
+                    f"({reply.detail}); every answer is kept: give the same command once it does, "
+                    "or begin anew with a server that does, or without what asks for plain text"
                 )
             case "no_model":
                 return JudgeUnavailable(

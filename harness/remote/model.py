@@ -5,6 +5,10 @@
         for completion in model.generate(requests):    as they are answered, in any order
             ...
 
+A conversation is completed as a chat, by the server's own template; text and token ids are
+completed as they are, and continuations of them scored, where the server has /v1/completions and
+reads back what it is sent (vLLM and SGLang do, OpenAI does not).
+
 Calls run in a thread of their own, so that whoever asks may take time over a completion. An answer
 is in the books before it is handed out: closing the generator, or Ctrl-C, loses none.
 """
@@ -17,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import httpx2
 
@@ -28,15 +32,15 @@ from harness.records import Failure, ModelRef
 from harness.remote import endpoint as endpoints
 from harness.remote import ledger, prices
 from harness.remote.accounts import LEDGER, Accounts
-from harness.remote.answers import Answer
+from harness.remote.answers import Answer, Token
 from harness.remote.batched import Batched
-from harness.remote.calls import Call, Target, chat, estimate_tokens
+from harness.remote.calls import Call, Target, chat, estimate_tokens, text
 from harness.remote.client import Client
 from harness.remote.endpoint import Endpoint
 from harness.remote.live import Deliver, Live, Unanswered
 from harness.remote.preflight import Preflight, preflight
 from harness.remote.prices import Price
-from harness.remote.replies import Heard, Reply
+from harness.remote.replies import IMPOSSIBLE, Heard, Reply
 from harness.store import write_json
 
 CONTEXT = 128_000
@@ -46,9 +50,9 @@ a longer prompt row by row."""
 _log = logging.getLogger(__name__)
 
 
-Rows = list[Completion]
-Put = Callable[[Rows], None]
-"""Hands completions over to the thread that asked."""
+T = TypeVar("T")
+_PROBE = Continuation("probe", "One two", " three")
+"""Asked before all continuations, so that a server that scores none is found out once."""
 
 
 class Asker(Protocol):
@@ -111,7 +115,11 @@ async def _preflight(model: ModelRef, config: OpenAI.Config, endpoint: Endpoint)
 
 
 def load(
-    model: ModelRef, config: OpenAI.Config, books: Path | None, checked: Checked | None
+    model: ModelRef,
+    config: OpenAI.Config,
+    books: Path | None,
+    checked: Checked | None,
+    context: int | None,
 ) -> "RemoteModel":
     """Connect to a model's server; see `OpenAI.open`."""
     endpoint = endpoints.find(config.base_url, config.key)
@@ -128,7 +136,7 @@ def load(
         if books is not None:
             name = "".join(c if c.isalnum() or c in ".-" else "_" for c in model.location)
             write_json(books / f"checked-{name}.json", checked.found.model_dump(mode="json"))
-    return RemoteModel(model, config, endpoint, accounts, books)
+    return RemoteModel(model, config, endpoint, accounts, books, context or CONTEXT)
 
 
 def _price(model: ModelRef, config: OpenAI.Config) -> Price | None:
@@ -153,6 +161,7 @@ class RemoteModel:
         endpoint: Endpoint,
         accounts: Accounts,
         books: Path | None,
+        context: int,
     ) -> None:
         self._ref, self._config, self._endpoint = ref, config, endpoint
         self._accounts = accounts
@@ -161,7 +170,8 @@ class RemoteModel:
         self._asker: Asker = Batched(*how, books) if config.batch else Live(*how)
         self._loop = _Loop()
         self.chat_template: str | None = None
-        self.context = CONTEXT
+        self.context = context
+        self._scores_nothing: Failure | None = None
 
     @property
     def ref(self) -> ModelRef:
@@ -188,16 +198,63 @@ class RemoteModel:
         """
         asked = []
         for request in requests:
-            if chat(request) is None:
-                yield from _refused(request, "not_a_chat", "the server takes messages alone")
-            else:
+            if chat(request.prompt) or text(request.prompt):
                 asked.append(request)
-        calls = self._accounts.target.calls(asked)
-        with closing(self._loop.run(lambda put: self._answer(calls, put))) as answered:
+            else:
+                yield from _refused(request, "empty_prompt", "servers complete no empty prompt")
+        self._check_batch(all(chat(request.prompt) for request in asked))
+        yield from self._ask(self._accounts.target.calls(asked), _completions)
+
+    def loglikelihood(self, requests: Iterable[Continuation]) -> Iterator[LogLikelihood]:
+        """Score every continuation of a text by a text, or of token ids by token ids.
+
+        The server must read back what it is sent, with the probability of every token, and predict
+        one token more: a text that fills its context is too long.
+
+        Raises:
+            JudgeUnavailable: after everything that was answered: why the rest was not.
+            BudgetExceeded: after everything that was answered: the next call could cost too much.
+            ConfigError: continuations cannot be scored in batches.
+            StoreError: the books cannot be read or written.
+        """
+        asked = []
+        for request in requests:
+            failure = _unscorable(request)
+            if failure is None:
+                asked.append(request)
+            else:
+                yield _unscored(request, failure)
+        if not asked:
+            return
+        self._check_batch(False)
+        if self._scores_nothing is None:
+            [probe] = self._ask(self._accounts.target.scoring([_PROBE]), _likelihoods)
+            if probe.failure is not None and probe.failure.reason == "no_likelihood":
+                self._scores_nothing = probe.failure
+        if self._scores_nothing is None:
+            yield from self._ask(self._accounts.target.scoring(asked), _likelihoods)
+        else:
+            for request in asked:
+                yield _unscored(request, self._scores_nothing)
+
+    def _check_batch(self, chats_alone: bool) -> None:
+        if self._config.batch and not chats_alone:
+            raise ConfigError(
+                "batch = true asks conversations alone, and an evaluation asked for a completion "
+                "or the likelihood of plain text; leave batch out, or the evaluation"
+            )
+
+    def _ask(self, calls: list[Call], read: Callable[[Call, Reply], list[T]]) -> Iterator[T]:
+        """Make calls, and yield what is read of each for everybody who asked."""
+
+        def work(put: Callable[[list[T]], None]) -> Coroutine[Any, Any, None]:
+            return self._answer(calls, lambda call, reply: put(read(call, reply)))
+
+        with closing(self._loop.run(work)) as answered:
             for rows in answered:
                 yield from rows
 
-    async def _answer(self, calls: list[Call], put: Put) -> None:
+    async def _answer(self, calls: list[Call], deliver: Deliver) -> None:
         """Answer calls: from the books, and by the server."""
         self._accounts.refresh()
         owed = []
@@ -206,10 +263,10 @@ class RemoteModel:
             if known is None:
                 owed.append(call)
             else:
-                put(_answered(call, known))
+                deliver(call, Reply("ok", known))
         if not owed:
             return
-        rest = await self._asker.ask(owed, lambda call, reply: put(_completions(call, reply)))
+        rest = await self._asker.ask(owed, deliver)
         if self._config.guards.unanswered == "stop" and rest.causes:
             raise self._unanswered(rest, len(calls))
 
@@ -223,12 +280,6 @@ class RemoteModel:
             'instead, set guards.unanswered = "count"'
         )
 
-    def loglikelihood(self, requests: Iterable[Continuation]) -> Iterator[LogLikelihood]:
-        """Refuse every row: chat servers do not tell how likely a given text is."""
-        failure = Failure(reason="no_likelihood", detail="chat servers score no given text")
-        for request in requests:
-            yield LogLikelihood(request.id, float("nan"), 0, greedy=False, failure=failure)
-
     def count_tokens(self, prompt: Prompt) -> int:
         """Estimate the prompt's tokens, at four bytes a token: the tokenizer is the server's."""
         if isinstance(prompt, str):
@@ -241,16 +292,12 @@ class RemoteModel:
         self._accounts.close()
 
 
-def _completions(call: Call, reply: Reply) -> Rows:
+def _completions(call: Call, reply: Reply) -> list[Completion]:
     """What a call came to, for everybody who asked."""
     if reply.answer is not None:
-        return _answered(call, reply.answer)
+        return [_completion(request, index, reply.answer) for request, index in call.rows]
     failure = Failure(reason=reply.status, detail=reply.detail)
     return [_failed(request.id, index, failure) for request, index in call.rows]
-
-
-def _answered(call: Call, answer: Answer) -> Rows:
-    return [_completion(request, index, answer) for request, index in call.rows]
 
 
 def _completion(request: Request, index: int, answer: Answer) -> Completion:
@@ -259,7 +306,9 @@ def _completion(request: Request, index: int, answer: Answer) -> Completion:
     if tokens is not None and sampling.logprobs:
         logprobs = tuple(token.logprob for token in tokens)
     if tokens is not None and sampling.top_logprobs:
-        steps = tuple(Step(token.text, token.alternatives) for token in tokens)
+        # Some servers add the sampled token where it is not one of them.
+        most = sampling.top_logprobs
+        steps = tuple(Step(token.text, token.alternatives[:most]) for token in tokens)
     return Completion(
         id=request.id,
         index=index,
@@ -279,6 +328,43 @@ def _failed(id: str, index: int, failure: Failure) -> Completion:
     return Completion(id=id, index=index, text="", finish_reason="failed", failure=failure)
 
 
+def _likelihoods(call: Call, reply: Reply) -> list[LogLikelihood]:
+    """What a call that scores a continuation came to, for everybody who asked."""
+    if reply.answer is None or reply.answer.tokens is None:
+        failure = Failure(reason=reply.status, detail=reply.detail)
+        return [_unscored(request, failure) for request in call.scored]
+    tokens = reply.answer.tokens
+    return [
+        LogLikelihood(
+            id=request.id,
+            logprob=sum(map(_logprob, tokens)),
+            tokens=len(tokens),
+            greedy=all(token.logprob >= token.alternatives[0][1] for token in tokens),
+        )
+        for request in call.scored
+    ]
+
+
+def _logprob(token: Token) -> float:
+    return token.logprob if token.logprob > IMPOSSIBLE else float("-inf")
+
+
+def _unscorable(request: Continuation) -> Failure | None:
+    """Say why no server could score a continuation."""
+    if not request.continuation:
+        return Failure(reason="empty_continuation")
+    why = None
+    if chat(request.prompt):
+        why = "the server alone has the chat template, and scores no answer to a conversation"
+    elif isinstance(text(request.prompt), str) != isinstance(request.continuation, str):
+        why = "the server alone has the tokenizer: text goes with text, token ids with token ids"
+    return Failure(reason="no_likelihood", detail=why) if why else None
+
+
+def _unscored(request: Continuation, failure: Failure) -> LogLikelihood:
+    return LogLikelihood(request.id, float("nan"), 0, greedy=False, failure=failure)
+
+
 class _Loop:
     """An event loop in a thread of its own."""
 
@@ -288,9 +374,11 @@ class _Loop:
         self._thread = Thread(target=self._loop.run_forever, name="calls", daemon=True)
         self._thread.start()
 
-    def run(self, work: Callable[[Put], Coroutine[Any, Any, None]]) -> Generator[Rows, None, None]:
+    def run(
+        self, work: Callable[[Callable[[list[T]], None]], Coroutine[Any, Any, None]]
+    ) -> Generator[list[T], None, None]:
         """Do work there, and yield here what it puts; stop it when nobody takes that any more."""
-        outbox: SimpleQueue[Rows | asyncio.Task[None]] = SimpleQueue()
+        outbox: SimpleQueue[list[T] | asyncio.Task[None]] = SimpleQueue()
         begun: list[asyncio.Task[None]] = []
 
         def begin() -> None:

@@ -58,6 +58,8 @@ class Preflight(Record):
     """What its provider names instead."""
     logprobs: bool
     """Whether log-probabilities of the likeliest tokens come back."""
+    context: int | None = None
+    """The longest prompt plus completion, in tokens, where the server tells."""
 
     @property
     def days_left(self) -> int | None:
@@ -121,6 +123,7 @@ async def preflight(
         shutdown=told or (known.day if known else None),
         replacement=known.replacement if known else None,
         logprobs=logprobs,
+        context=_whole_number(getattr(listed, "max_model_len", None)),
     )
 
 
@@ -250,6 +253,10 @@ def _whole(answer: object) -> bool:
 def _shut_down(model: str, end: Retirement) -> str:
     instead = f"; its provider names {end.replacement} instead" if end.replacement else ""
     return f"{model} was shut down on {end.day}{instead}"
+
+
+def _whole_number(given: object) -> int | None:
+    return given if isinstance(given, int) and given > 0 else None
 
 
 def _day(given: object) -> date | None:

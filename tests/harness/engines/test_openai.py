@@ -1,10 +1,15 @@
-"""The `openai` engine over real HTTP: what every engine does, as far as a chat server can."""
+"""The `openai` engine over real HTTP: what every engine does, as far as a server can.
+
+A server keeps token ids to itself, so that the conformance suite, which compares them, is written
+anew here: for chats by their texts, for plain text against the very model behind the server.
+"""
 
 import hashlib
 import json
 import math
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +22,9 @@ from harness.engines.openai import OpenAI
 from harness.errors import ConfigError, JudgeUnavailable
 from harness.protocols import Continuation, Engine, Message, Remote, Request, Sampling, user
 from harness.records import ModelRef
-from tests.judge_server import JudgeServer, Said
+from harness.remote.model import CONTEXT
+from tests.judge_server import JudgeServer, Said, at_random
+from tests.word_model import CHARACTERS, WordModel
 
 REF = ModelRef(name="judge", location="judge")
 SAMPLING = Sampling(n=3, temperature=0.7, max_tokens=12, seed=1)
@@ -160,20 +167,252 @@ def test_probabilities_where_asked():
     assert found["both"].logprobs == found["own"].logprobs
 
 
-def test_prompts_that_a_chat_server_cannot_take_fail_alone(model):
-    rows = [*requests(), Request("text", "Once upon", SAMPLING), Request("ids", (1, 2), SAMPLING)]
-    found = by_row(model.generate(rows))
-    assert len(found) == 3 * len(rows)
-    reasons = {id: c.failure and c.failure.reason for (id, _), c in found.items()}
-    assert reasons == dict.fromkeys(["row-0", "row-1", "row-2"]) | dict.fromkeys(
-        ["text", "ids"], "not_a_chat"
-    )
+def test_a_server_of_chats_alone_stops_what_asks_for_plain_text(model):
+    rows = [*requests(), Request("text", "Once upon", SAMPLING)]
+    with pytest.raises(JudgeUnavailable, match="or completes no plain text with it"):
+        list(model.generate(rows))
+    assert len(by_row(model.generate(requests()))) == 9
 
 
-def test_likelihoods_are_refused_row_by_row(model):
-    [score] = model.loglikelihood([Continuation("c", user("a"), "b")])
-    assert score.failure.reason == "no_likelihood"
+def test_an_empty_prompt_fails_alone(text_model, text_server):
+    rows = [Request("text", "", SAMPLING), Request("ids", (), SAMPLING), *requests()]
+    found = by_row(text_model.generate(rows))
+    assert {id for (id, _), c in found.items() if c.failure} == {"text", "ids"}
+    assert found["text", 2].failure.reason == "empty_prompt"
+    assert len(text_server.received) == 9
+
+
+# Plain text: the words' model is behind /v1/completions, so that what comes can be computed here.
+
+WORDS = WordModel(["The", " dog", " cat", " barks", " sleeps", " and", " it", "ark", "s."])
+TEXT = "The dog barks and"
+PLAIN = Sampling(n=2, temperature=0.8, max_tokens=6, seed=3)
+
+
+@pytest.fixture(params=[False, True], ids=["without BOS", "with BOS"])
+def words(request):
+    return WordModel(WORDS.pieces[len(CHARACTERS) :], bos=request.param)
+
+
+@pytest.fixture
+def text_server(words):
+    with JudgeServer(drawn, language=words, context=48) as running:
+        yield running
+
+
+@pytest.fixture
+def text_model(text_server):
+    with OpenAI(OpenAI.Config(base_url=text_server.url)).open(REF) as opened:
+        yield opened
+
+
+def test_text_and_token_ids_are_completed(text_model, text_server, words):
+    asked = (1, *words.encode(TEXT))
+    rows = [Request("text", TEXT, PLAIN), Request("ids", asked, PLAIN), *requests()]
+    found = by_row(text_model.generate(rows))
+    assert len(found) == 2 * 2 + 3 * 3
+    assert [c.failure for c in found.values()] == [None] * 13
+    assert len({found[id, index].text for id in ("text", "ids") for index in range(2)}) > 2
+    paths = Counter(one.path for one in text_server.received)
+    assert paths == {"/v1/completions": 4, "/v1/chat/completions": 9}
+    assert by_row(text_model.generate(rows)) == found
+
+
+def test_greedy_text_is_the_models_own(text_model, words):
+    ids = list(words.encode(TEXT))
+    for _ in range(6):
+        ids.append(words.draw(ids, 0, None))
+    greedy = replace(PLAIN, n=1, temperature=0)
+    rows = [Request("text", TEXT, greedy), Request("ids", words.encode(TEXT), greedy)]
+    for completion in text_model.generate(rows):
+        assert completion.text == words.decode(ids)[len(TEXT) :]
+        assert completion.finish_reason == ("stop" if words.end in ids else "length")
+
+
+def test_samples_of_text_are_the_same_alone_and_differ_by_seed(text_server):
+    def ask(rows):
+        with OpenAI(OpenAI.Config(base_url=text_server.url)).open(REF) as fresh:
+            return by_row(fresh.generate(rows))
+
+    rows = [Request(f"row-{i}", TEXT, PLAIN) for i in range(4)]
+    together = ask(rows)
+    assert ask(rows[2:3]) == {key: c for key, c in together.items() if key[0] == "row-2"}
+    assert len({c.text for c in together.values()}) > 4
+    other = ask([replace(row, sampling=replace(PLAIN, seed=4)) for row in rows])
+    assert {key: c.text for key, c in other.items()} != {k: c.text for k, c in together.items()}
+
+
+def test_a_stop_string_ends_text_and_nothing_is_an_answer_too(text_model, text_server):
+    [free] = text_model.generate([Request("row", TEXT, replace(PLAIN, n=1))])
+    for stop in (free.text[1:3], free.text[:1]):
+        sampling = replace(PLAIN, n=1, stop=(stop,))
+        [stopped] = text_model.generate([Request("row", TEXT, sampling)])
+        assert stopped.text == free.text.partition(stop)[0]
+        assert (stopped.finish_reason, stopped.failure) == ("stop", None)
+    assert len(text_server.received) == 3
+
+
+def test_probabilities_of_sampled_text(text_model, words):
+    sampling = replace(PLAIN, logprobs=True, top_logprobs=3)
+    rows = [Request("text", TEXT, sampling), Request("own", TEXT, replace(PLAIN, logprobs=True))]
+    for completion in text_model.generate(rows):
+        ids, expected = list(words.encode(TEXT)), []
+        said = words.encode(completion.text)[words.begin is not None :]
+        for id in said:
+            expected.append(words.logprobs(tuple(ids[-2:])))
+            ids.append(id)
+        assert completion.logprobs[: len(said)] == pytest.approx(
+            [values[id] for values, id in zip(expected, said, strict=True)]
+        )
+        if completion.id == "own":
+            assert completion.steps is None
+            continue
+        for step, values in zip(completion.steps, expected, strict=False):
+            best = sorted(values, reverse=True)[:3]
+            assert [value for _, value in step.alternatives] == pytest.approx(best)
+        assert "".join(step.token for step in completion.steps).startswith(completion.text)
+
+
+def test_a_prompt_that_is_too_long_fails_alone(text_model):
+    rows = [Request("long", "x" * 60, PLAIN), Request("fits", TEXT, PLAIN)]
+    reasons = {c.id: c.failure and c.failure.reason for c in text_model.generate(rows)}
+    assert reasons == {"long": "prompt_too_long", "fits": None}
+
+
+CONTINUATIONS = [
+    Continuation("a", TEXT, " it sleeps."),
+    Continuation("b", TEXT + " ", "it sleeps."),
+    Continuation("c", "The dog b", "arks."),
+    Continuation("d", "The dog", " barks.\n"),
+    Continuation("e", "The", " cat"),
+]
+TOKENS = {"a": 3, "b": 3, "c": 2, "d": 3, "e": 1}
+
+
+def test_continuations_are_scored_as_the_model_itself_scores_them(text_model, words):
+    assert words.encode("The dog barks.")[-2:] == words.encode(" barks.")[-2:]
+    greedy = TEXT
+    for _ in range(4):
+        ids = words.encode(greedy)
+        greedy += words.decode([words.draw(ids, 0, None)])
+    rows = [*CONTINUATIONS, Continuation("greedy", TEXT, greedy[len(TEXT) :])]
+    found = {score.id: score for score in text_model.loglikelihood(rows)}
+    for row in CONTINUATIONS:
+        ids = words.encode(row.prompt + row.continuation)
+        count = TOKENS[row.id]
+        logprob, is_greedy = words.score(ids[:-count], ids[-count:])
+        assert found[row.id].tokens == count
+        assert found[row.id].logprob == pytest.approx(logprob, abs=1e-9)
+        assert (found[row.id].greedy, found[row.id].failure) == (is_greedy, None)
+    assert found["a"].logprob == found["b"].logprob
+    assert words.encode(greedy)[: len(words.encode(TEXT))] == words.encode(TEXT)
+    assert found["greedy"].greedy
+
+
+def test_continuations_of_token_ids_are_scored(text_model, words):
+    prompt, rest = words.encode(TEXT), WORDS.encode("ark sleeps")
+    [found] = text_model.loglikelihood([Continuation("ids", prompt, rest)])
+    logprob, greedy = words.score(prompt, rest)
+    assert (found.logprob, found.tokens) == (pytest.approx(logprob, abs=1e-9), len(rest))
+    assert found.greedy == greedy
+
+
+def test_what_was_scored_is_kept_and_in_the_ledger(text_server, tmp_path):
+    def ask():
+        engine = OpenAI(OpenAI.Config(base_url=text_server.url))
+        engine.keep_books(tmp_path)
+        with engine.open(REF) as opened:
+            return sorted(opened.loglikelihood(CONTINUATIONS), key=lambda one: one.id)
+
+    first = ask()
+    assert len(text_server.received) == 1 + len(CONTINUATIONS)  # the first finds out if it can
+    assert ask() == first
+    assert len(text_server.received) == 1 + len(CONTINUATIONS)
+    entries = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    assert [entry["status"] for entry in entries] == ["ok"] * 6
+
+
+def test_a_shaky_server_scores_the_same(words):
+    def ask(**options):
+        with JudgeServer(language=words, **options) as server:
+            config = OpenAI.Config(base_url=server.url, calls={"backoff": 0.01, "timeout": 0.3})
+            with OpenAI(config).open(REF) as opened:
+                scores = sorted(opened.loglikelihood(rows), key=lambda one: one.id)
+            assert server.answered_twice() == []
+            return scores
+
+    rows = [Continuation(f"{i}", TEXT + " it" * i, " sleeps") for i in range(20)]
+    assert ask(trouble=at_random(0.3)) == ask()
+
+
+def test_continuations_that_do_not_fit_fail_alone(text_model):
+    rows = [Continuation("long", "x" * 40, "y" * 10), *CONTINUATIONS]
+    found = {score.id: score for score in text_model.loglikelihood(rows)}
+    assert found["long"].failure.reason == "prompt_too_long"
+    assert math.isnan(found["long"].logprob)
+    assert [found[row.id].failure for row in CONTINUATIONS] == [None] * 5
+
+
+UNSCORABLE = [
+    (Continuation("chat", user("a"), "b"), "no_likelihood"),
+    (Continuation("mixed", "a", (1,)), "no_likelihood"),
+    (Continuation("mixed", (1,), "a"), "no_likelihood"),
+    (Continuation("empty", "a", ""), "empty_continuation"),
+    (Continuation("empty", (1,), ()), "empty_continuation"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), UNSCORABLE)
+def test_what_no_server_can_score_is_not_asked(text_model, text_server, row, reason):
+    [score] = text_model.loglikelihood([row])
+    assert score.failure.reason == reason
     assert math.isnan(score.logprob)
+    assert text_server.received == []
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({}, "404 no such place"),
+        ({"language": WORDS, "echo": "refused"}, "400 echo and logprobs are not supported"),
+        ({"language": WORDS, "echo": "ignored"}, "does not tell how likely the tokens"),
+    ],
+)
+def test_that_a_server_scores_nothing_is_found_out_once(options, why):
+    with JudgeServer(**options) as server:
+        with OpenAI(OpenAI.Config(base_url=server.url)).open(REF) as opened:
+            for _ in range(2):
+                scores = list(opened.loglikelihood(CONTINUATIONS))
+                assert {score.failure.reason for score in scores} == {"no_likelihood"}
+                assert all(why in score.failure.detail for score in scores)
+                assert all(math.isnan(score.logprob) for score in scores)
+        asked = 1 if "language" in options else 0
+        assert len(server.received) == asked
+
+
+def test_batches_are_of_chats_alone(text_server, tmp_path):
+    engine = OpenAI(OpenAI.Config(base_url=text_server.url, batch=True))
+    engine.keep_books(tmp_path)
+    with engine.open(REF) as opened:
+        for ask in (
+            lambda: opened.generate([Request("text", TEXT, PLAIN)]),
+            lambda: opened.loglikelihood(CONTINUATIONS),
+        ):
+            with pytest.raises(ConfigError, match="batch = true asks conversations alone"):
+                list(ask())
+    assert text_server.received == []
+
+
+def test_the_context_is_what_the_server_tells(text_server, server):
+    for running, context in ((text_server, 48), (server, CONTEXT)):
+        engine = OpenAI(OpenAI.Config(base_url=running.url))
+        with engine.open(REF) as opened:
+            assert opened.context == CONTEXT
+        assert running.received == []
+        engine.check(REF)
+        for _ in range(2):  # a judge is opened anew in every stage
+            with engine.open(REF) as opened:
+                assert opened.context == context
 
 
 def test_completions_stream():

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import ConfigError
-from harness.protocols import Message, Request, Sampling, user
-from harness.remote.calls import Target, chat, estimate_tokens
+from harness.protocols import Continuation, Message, Request, Sampling, user
+from harness.remote.calls import Target, chat, estimate_tokens, text, whole
 
 TARGET = Target(host="h", model="judge", pinned=None, reasoning_effort=None)
 ROW = Request("row", user("Which is better?"), Sampling(temperature=0, max_tokens=8))
@@ -19,6 +19,8 @@ def keys(target=TARGET, **changes):
     [
         {"prompt": user("Which is best?")},
         {"prompt": (Message("system", "Judge."), Message("user", "Which is better?"))},
+        {"prompt": "Which is better?"},
+        {"prompt": (1, 2, 3)},
         {"sampling": replace(ROW.sampling, temperature=0.5)},
         {"sampling": replace(ROW.sampling, top_p=0.5)},
         {"sampling": replace(ROW.sampling, max_tokens=9)},
@@ -72,7 +74,41 @@ def test_a_sampling_that_the_family_cannot_honour_is_refused():
         replace(TARGET, model="gpt-6-sol").calls([ROW])
 
 
-def test_what_a_conversation_is():
-    assert chat(ROW) == [Message("user", "Which is better?")]
-    for prompt in ("text", (1, 2), ()):
-        assert chat(replace(ROW, prompt=prompt)) is None
+def test_what_a_conversation_is_and_what_is_text():
+    assert chat(ROW.prompt) == [Message("user", "Which is better?")]
+    assert [chat(prompt) for prompt in ("text", (1, 2), ())] == [None] * 3
+    assert [text(prompt) for prompt in ("text", (1, 2), ())] == ["text", [1, 2], []]
+
+
+def test_text_and_token_ids_are_completed_as_they_are():
+    sampling = Sampling(n=2, temperature=0.7, top_p=0.9, max_tokens=8, stop=("\n",), top_logprobs=4)
+    calls = TARGET.calls([Request("text", "Once", sampling), Request("ids", (4, 5), sampling)])
+    assert [call.body["prompt"] for call in calls] == ["Once", "Once", [4, 5], [4, 5]]
+    assert len({call.body["seed"] for call in calls}) == len({call.key for call in calls}) == 4
+    expected = {"max_tokens": 8, "n": 1, "temperature": 0.7, "top_p": 0.9, "stop": ["\n"]}
+    assert all(call.body | expected | {"logprobs": 4} == call.body for call in calls)
+    assert [call.most_input_tokens for call in calls] == [4 + 16, 4 + 16, 2 + 16, 2 + 16]
+    [one] = TARGET.calls([Request("text", "Once", Sampling(logprobs=True))])
+    assert one.body["logprobs"] == 1
+    [none] = TARGET.calls([Request("text", "Once", Sampling())])
+    assert none.body.keys().isdisjoint({"logprobs", "stop", "echo"})
+
+
+def test_continuations_are_sent_with_their_prompts_each_once():
+    rows = [
+        Continuation("a", "The sky is", " blue"),
+        Continuation("b", "The sky is", " blue"),
+        Continuation("c", "The sky", " is blue"),
+        Continuation("d", (1, 2), (3,)),
+    ]
+    first, parted, ids = TARGET.scoring(rows)
+    assert [[one.id for one in call.scored] for call in (first, parted, ids)] == [
+        ["a", "b"],
+        ["c"],
+        ["d"],
+    ]
+    assert first.body == parted.body
+    assert first.key != parted.key
+    assert (first.body["prompt"], ids.body["prompt"]) == ("The sky is blue", [1, 2, 3])
+    assert [whole(row) for row in rows[2:]] == ["The sky is blue", [1, 2, 3]]
+    assert (first.body["echo"], first.body["logprobs"], first.most_output_tokens) == (True, 1, 1)
