@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from harness.engines.batching import Row
+from harness.engines.caching import new_cache
 from harness.engines.sampling import noise, sample
 from harness.errors import DataError
 
@@ -122,7 +123,7 @@ def _prefill(model: PreTrainedModel, rows: Sequence[Row], pad: int) -> tuple[_Ba
     width = ids.shape[1]
     padded = not bool(mask.all())
     positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-    cache = DynamicCache(config=model.config)
+    cache = new_cache(model.config)
     logits = _forward(model, ids, mask if padded else None, positions, cache)
     if not bool(logits.isfinite().all()):
         raise DataError(

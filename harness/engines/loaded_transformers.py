@@ -5,7 +5,6 @@ Rows are batched by length (`batching`), decoded with each prompt read once for 
 """
 
 import gc
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -15,7 +14,7 @@ from harness.checkpoints import chat_template_hash, identified, pad_id
 from harness.engines.batching import Row, put_back, queue_up, take
 from harness.engines.decoding import decode
 from harness.engines.loading import end_ids, load_model, load_tokenizer
-from harness.engines.scoring import score, take_pairs
+from harness.engines.scoring import CPU_TOKENS, queues, score, take_pairs
 from harness.engines.tokens import (
     Pair,
     cut,
@@ -64,6 +63,7 @@ class LoadedTransformers:
         self.chat_template = chat_template_hash(tokenizer)
         self.context = int(model.config.max_position_embeddings)
         self._loaded: PreTrainedModel | None = model
+        self._device = model.device
         self._tokenizer = tokenizer
         self._vocabulary = int(model.config.vocab_size)
         self._pad = pad_id(tokenizer, self._vocabulary)
@@ -102,21 +102,23 @@ class LoadedTransformers:
         for pair in encode_continuations(self._tokenizer, requests):
             if not pair.continuation:
                 yield _unscored(pair, Failure(reason="empty_continuation"))
-            elif pair.length > self.context:
+            elif pair.length - 1 > self.context:  # the last token is only predicted
                 yield _unscored(pair, self._too_long(pair.length))
             else:
                 pairs.append(pair)
-        queue = deque(sorted(pairs, key=lambda pair: -pair.length))
-        while queue:
-            batch = take_pairs(queue, self._batch_rows, self._batch_tokens, self._vocabulary)
-            try:
-                yield from score(self._model(), batch, self._pad)
-            except torch.OutOfMemoryError as error:
-                if len(batch) == 1:
-                    yield _unscored(batch[0], _out_of_memory(error))
-                    continue
-                queue.extendleft(reversed(batch))
-                self._halve(len(batch))
+        on_cpu = self._device.type == "cpu"
+        tokens = min(self._batch_tokens, CPU_TOKENS) if on_cpu else self._batch_tokens
+        for queue in queues(pairs):
+            while queue:
+                batch = take_pairs(queue, self._batch_rows, tokens, self._vocabulary)
+                try:
+                    yield from score(self._model(), batch, self._pad)
+                except torch.OutOfMemoryError as error:
+                    if len(batch) == 1:
+                        yield _unscored(batch[0], _out_of_memory(error))
+                        continue
+                    queue.extendleft(reversed(batch))
+                    self._halve(len(batch))
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Count the prompt's tokens as `generate` would see them."""

@@ -17,6 +17,7 @@ from transformers import (
 from transformers.utils import logging
 
 from harness.checkpoints import is_adapter, locate
+from harness.engines.attention import GROUPED
 from harness.errors import DataError
 from harness.records import ModelRef
 
@@ -42,7 +43,7 @@ def load_model(
             base,
             revision=None if adapter else ref.revision,
             dtype="float32" if dtype == "auto" and device.type == "cpu" else dtype,
-            attn_implementation="sdpa",
+            attn_implementation=GROUPED,
             trust_remote_code=trust_remote_code,
         )
         if adapter:

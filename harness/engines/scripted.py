@@ -111,7 +111,7 @@ class LoadedScript:
         for request in requests:
             prompt = _ids(request.prompt)
             ids = _ids(request.continuation)
-            failure = self._failure(request.prompt, len(prompt) + len(ids))
+            failure = self._failure(request.prompt, len(prompt) + len(ids) - 1)
             expected = self._expected(request.id, request.prompt)
             yield LogLikelihood(
                 id=request.id,

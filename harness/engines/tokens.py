@@ -51,13 +51,38 @@ def encode_continuations(
     """Tokenize prompts with their continuations.
 
     Text after text is tokenized whole and split where the prompt alone ends, so that a token
-    across the seam is the one the model was trained on; spaces at the end of a text prompt count
-    as the continuation's (lm-evaluation-harness, `TemplateLM._encode_pair`).
+    across the seam is the one the model was trained on; white space at the end of the prompt, the
+    last line break of a chat template too, counts as the continuation's (lm-evaluation-harness,
+    `TemplateLM._encode_pair`).
     """
+    asked = list(requests)
+    prompts = [request.prompt for request in asked if not isinstance(request.continuation, str)]
+    encoded = dict(zip(prompts, encode(tokenizer, prompts), strict=True))
+    # The choices of a question share its prompt: every text is tokenized once, all in one batch.
+    texts: dict[Prompt, str] = {}
+    documents: dict[str, Ids] = {}
+    rendered: dict[str, Ids] = {}
+    for request in asked:
+        if isinstance(request.continuation, str):
+            if request.prompt not in texts:
+                texts[request.prompt] = _text(tokenizer, request.prompt)
+            text = texts[request.prompt]
+            kind = documents if isinstance(request.prompt, str) else rendered
+            kind.update({text.rstrip(): (), text + request.continuation: ()})
+    documents.update(zip(documents, _texts(tokenizer, list(documents)), strict=True))
+    rendered.update(zip(rendered, _batch(tokenizer, list(rendered), False), strict=True))
     pairs = []
-    for request in requests:
-        prompt, continuation = _split(tokenizer, request.prompt, request.continuation)
-        pairs.append(Pair(request.id, prompt, continuation))
+    for request in asked:
+        prompt, continuation = request.prompt, request.continuation
+        if isinstance(continuation, str):
+            text = texts[prompt]
+            kind = documents if isinstance(prompt, str) else rendered
+            whole, seam = kind[text + continuation], len(kind[text.rstrip()])
+            given = () if text else cast(Ids, prompt)
+            before = whole[:seam] or given or (_start(tokenizer),)
+            pairs.append(Pair(request.id, before, whole[seam:]))
+        else:
+            pairs.append(Pair(request.id, encoded[prompt], continuation))
     return pairs
 
 
@@ -92,22 +117,11 @@ def has_stopped(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop: Sequen
     return any(string in text for string in stop)
 
 
-def _split(
-    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, continuation: str | Ids
-) -> tuple[Ids, Ids]:
-    if not isinstance(continuation, str):
-        return encode(tokenizer, [prompt])[0], continuation
+def _text(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
+    """Write a prompt as text; one of token ids has none."""
     if isinstance(prompt, str):
-        stripped = prompt.rstrip()
-        whole, before = _texts(tokenizer, [prompt + continuation, stripped])
-    elif _is_chat(prompt):
-        rendered = chat_text(tokenizer, cast(tuple[Message, ...], prompt), True)
-        whole, before = _batch(tokenizer, [rendered + continuation, rendered], False)
-    else:
-        before = cast(Ids, prompt)
-        whole = before + _batch(tokenizer, [continuation], False)[0]
-    after = whole[len(before) :]
-    return whole[: len(before)] or (_start(tokenizer),), after
+        return prompt
+    return chat_text(tokenizer, cast(tuple[Message, ...], prompt), True) if _is_chat(prompt) else ""
 
 
 def _is_chat(prompt: Prompt) -> bool:

@@ -267,3 +267,13 @@ def test_continuations_that_do_not_fit_fail_alone(model: LoadedModel) -> None:
     assert scores["fits"].failure is None
     assert scores["fits"].logprob < 0
     assert scores["fits"].tokens == len(" a time")
+
+
+def test_the_last_token_is_only_predicted_and_need_not_fit(model: LoadedModel) -> None:
+    prompt = (70, 71, 72)
+    rest = tuple(60 + i % 20 for i in range(model.context + 1 - len(prompt)))
+    rows = [Continuation("fits", prompt, rest), Continuation("too long", prompt, (*rest, 60))]
+    scores = {score.id: score for score in model.loglikelihood(rows)}
+    assert scores["fits"].failure is None
+    assert scores["fits"].tokens == len(rest)
+    assert scores["too long"].failure is not None

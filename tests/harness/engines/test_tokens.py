@@ -4,6 +4,7 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 
 from harness.checkpoints import chat_ids
+from harness.engines import tokens
 from harness.engines.tokens import cut, decode_text, encode, encode_continuations, has_stopped
 from harness.protocols import Continuation, Message, user
 from tests.harness.engines import tiny
@@ -82,6 +83,30 @@ def test_continuations_split_where_the_prompt_ends() -> None:
     assert list(pairs["chat"].continuation) == made("h")["input_ids"]
     assert (pairs["ids"].prompt, list(pairs["ids"].continuation)) == ((50, 51), th)
     assert (pairs["empty"].prompt, list(pairs["empty"].continuation)) == ((1,), th)
+
+
+def test_white_space_at_a_templates_end_is_the_continuations() -> None:
+    made = tiny.tokenizer(merges=(("Ġ", "a"),))
+    made.chat_template = "{{ messages[0]['content'] + ' -> ' }}"
+    [chat] = encode_continuations(made, [Continuation("chat", user("b"), "a")])
+    assert list(chat.prompt) == made("b ->")["input_ids"]
+    assert list(chat.continuation) == made(" a")["input_ids"]
+    assert len(chat.continuation) == 1
+
+
+def test_every_text_is_tokenized_once_in_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tiny.tokenizer()
+    batch, batches = tokens._batch, []
+
+    def spy(tokenizer, texts, special):
+        batches.append(texts)
+        return batch(tokenizer, texts, special)
+
+    monkeypatch.setattr(tokens, "_batch", spy)
+    rows = [Continuation(f"{i}{c}", f"Question {i}:", c) for i in range(3) for c in "abcd"]
+    encode_continuations(made, rows)
+    [texts] = [texts for texts in batches if texts]
+    assert len(texts) == len(set(texts)) == 3 + 12
 
 
 def test_continuations_carry_no_second_bos_and_no_eos() -> None:
