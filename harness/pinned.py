@@ -1,4 +1,4 @@
-"""What a request names outside itself, pinned by content: files, and folders with weights.
+"""What a request names outside itself, pinned by content: files, folders with weights or rows.
 
     {"my_rubric.txt": "9b74c9897bac770f", "models/small-llama": "51eb4a..."}
 
@@ -13,11 +13,13 @@ from typing import Any
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model")
 """What makes a model: weights, configuration, tokenizer and chat template."""
+_ROWS = ("*.jsonl", "*.jsonl.gz", "*.csv", "*.parquet")
+"""What makes a folder of data, where there is no model."""
 _HEAD = 1 << 20
 
 
 def contents(request: Mapping[str, Any]) -> dict[str, str]:
-    """Hash every existing file, and every folder with weights, that a request names."""
+    """Hash every existing file, and every folder with weights or rows, that a request names."""
     named = {text for text in _texts(request) if 0 < len(text) < 4096 and "\0" not in text}
     found = {text: _hash(Path(text)) for text in sorted(named)}
     return {text: digest for text, digest in found.items() if digest}
@@ -28,11 +30,17 @@ def _hash(path: Path) -> str | None:
         if path.is_file():
             return _digest([path], whole=True)
         if path.is_dir():
-            files = sorted(file for pattern in _WEIGHTS for file in path.glob(pattern))
-            return _digest(files, whole=False) if files else None
+            if weights := _in(path, _WEIGHTS):
+                return _digest(weights, whole=False)
+            rows = _in(path, _ROWS)
+            return _digest(rows, whole=True) if rows else None
     except OSError:
         pass  # too long a name, or not ours to read: whoever needs the file will say so
     return None
+
+
+def _in(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return sorted(file for pattern in patterns for file in folder.glob(pattern))
 
 
 def _digest(files: list[Path], whole: bool) -> str:

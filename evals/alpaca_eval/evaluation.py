@@ -67,6 +67,10 @@ class AlpacaEval:
         """Compute results from stored judgements: see `stored`."""
         return stored.score(files)
 
+    def question_texts(self) -> dict[str, str]:
+        """Say what is asked, by item id."""
+        return {row.id: row.prompt for row in self.references.prompts}
+
     def answer(self, model: LoadedModel, log: RowLog) -> None:
         """Have the model answer every instruction."""
         answers.ask(model, self.references.prompts, self.sampling, log)

@@ -43,6 +43,9 @@ METRICS: Mapping[str, str] = {
 """lm-eval's `metric,filter` and the name that each has here."""
 
 
+_QUESTION = ("context", "ctx_a", "ctx_b", "goal", "question", "question_stem")
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One benchmark."""
@@ -68,6 +71,11 @@ class Benchmark:
     chat_headline: str | None = None
     """The headline where the chat template is used, if it is another."""
     note: str = ""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The columns with the question itself, without what may be answered."""
+        return tuple(column for column in self.columns if column in _QUESTION)
 
     @property
     def by_subject(self) -> bool:

@@ -9,13 +9,12 @@ usual for it, and every other one beside it, as `arc_easy/acc_norm`. An item tha
 model's context, or failed in another way, is in no figure and is counted.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evals import answers
 from evals.nlp_benchmarks import items, results
@@ -28,7 +27,7 @@ from harness.errors import ConfigError
 from harness.protocols import LoadedModel
 from harness.records import EvalResult, Metric, ModelRef
 from harness.rows import RowLog
-from harness.statistics.intervals import RESAMPLES, share
+from harness.statistics.intervals import mean_of_means, share
 
 if TYPE_CHECKING:
     from evals.nlp_benchmarks.running import Run
@@ -58,6 +57,26 @@ class NLPBenchmarks:
         if config.data != HUB:
             for name in config.benchmarks:
                 read(config.data, name, config.shots_of(name))
+
+    def question_texts(self) -> dict[str, str]:
+        """Say what is asked, by item id; nothing of the hub's data, which lm-eval reads itself."""
+        return {
+            items.item_id(name, row["subject"] if benchmark.by_subject else None, number): " ".join(
+                str(row[column]) for column in benchmark.asked
+            )
+            for name in (self.config.benchmarks if self.config.data != HUB else ())
+            if (benchmark := BENCHMARKS[name])
+            for number, row in self._numbered(name)
+        }
+
+    def _numbered(self, name: Name) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Number the rows that are asked as lm-eval does: of MMLU, in each subject anew."""
+        numbers: Counter[str] = Counter()
+        for row in read(self.config.data, name, self.config.shots_of(name)).evaluated:
+            task = row["subject"] if BENCHMARKS[name].by_subject else ""
+            if self.config.limit is None or numbers[task] < self.config.limit:
+                yield numbers[task], row
+            numbers[task] += 1
 
     def answer(self, model: LoadedModel, log: RowLog) -> None:
         """Have the model answer what the log lacks."""
@@ -145,7 +164,15 @@ class NLPBenchmarks:
         }
         yield from headlines.values()
         if len(headlines) == len(NAMES):
-            yield _mean(list(headlines.values()))
+            groups = [
+                [one.values[BENCHMARKS[name].headline(chat)] for one in part if one.values]
+                for name, part in marked.items()
+            ]
+            yield mean_of_means(groups).metric(
+                "mean",
+                failed=sum(one.failed for one in headlines.values()),
+                note="of the nine, each by its own metric and alike, whatever its size",
+            )
         for name, part in marked.items():
             for key in BENCHMARKS[name].metrics:
                 yield _share(part, key, f"{name}/{METRICS[key]}", "")
@@ -164,30 +191,4 @@ def _share(part: Sequence[Marked], key: str, name: str, note: str) -> Metric:
     values = [one.values[key] for one in part if one.values]
     return share(round(sum(values)), len(values)).metric(
         name, failed=len(part) - len(values), note=note
-    )
-
-
-def _mean(headlines: Sequence[Metric]) -> Metric:
-    """Average the benchmarks, each alike, with a bootstrap over the items inside each.
-
-    How many of n resampled items that are 0 or 1 are right is a binomial draw.
-    """
-    n, failed = (sum(one.n for one in headlines), sum(one.failed for one in headlines))
-    shares = [one.value for one in headlines if one.value is not None]
-    if len(shares) < len(headlines):
-        note = "a benchmark has no item that could be scored"
-        return Metric(name="mean", value=None, n=0, failed=failed, note=note)
-    sizes = np.array([[one.n] for one in headlines])
-    draws = np.random.default_rng(0).binomial(
-        sizes, np.array(shares)[:, None], (len(sizes), RESAMPLES)
-    )
-    low, high = np.percentile((draws / sizes).mean(axis=0), [2.5, 97.5])
-    return Metric(
-        name="mean",
-        value=sum(shares) / len(shares),
-        low=float(low),
-        high=float(high),
-        n=n,
-        failed=failed,
-        note="of the nine, each by its own metric and alike, whatever its size",
     )

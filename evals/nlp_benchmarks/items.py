@@ -27,15 +27,20 @@ class Marked(NamedTuple):
     """By lm-eval's `metric,filter`; empty where the item failed."""
 
 
+def item_id(benchmark: str, subject: str | None, row: int) -> str:
+    """Name an item, the same in every model and every run: `mmlu/anatomy/3`."""
+    return "/".join(filter(None, (benchmark, subject, str(row))))
+
+
 def mark(run: "Run") -> list[Marked]:
     """Read the items out of lm-eval's samples."""
     benchmark = BENCHMARKS[run.name]
     headline = benchmark.headline(run.settings.chat_template)
     marked = []
     for task, samples in run.raw["samples"].items():
-        group = [task.removeprefix(f"{benchmark.task}_")] if benchmark.by_subject else []
+        subject = task.removeprefix(f"{benchmark.task}_") if benchmark.by_subject else None
         for row, filtered in by_row(samples).items():
-            id = "/".join([benchmark.name, *group, str(row)])
+            id = item_id(benchmark.name, subject, row)
             failure = run.failed.get((task, row))
             if failure is not None:
                 item = ItemResult(id=id, answer="", outcome=failure, category=benchmark.name)

@@ -137,6 +137,17 @@ def test_a_file_that_changed_under_its_name_is_refused(store, tmp_path):
         run(asked, store)
 
 
+def test_a_folder_of_rows_that_changed_under_its_name_is_refused(store, tmp_path):
+    rows = tmp_path / "nlp" / "arc_easy_test.jsonl"
+    rows.parent.mkdir()
+    rows.write_text("{}\n")
+    asked = request(iterations=0, seed=3, engine={"name": "scripted", "default": str(rows.parent)})
+    run(asked, store)
+    rows.write_text("{ }\n")
+    with pytest.raises(StoreError, match="contents"):
+        run(asked, store)
+
+
 def test_a_run_can_be_moved(tmp_path):
     store = Store(tmp_path / "here")
     run(request(iterations=1), store)
