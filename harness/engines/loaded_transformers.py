@@ -68,6 +68,7 @@ class LoadedTransformers:
         self._vocabulary = int(model.config.vocab_size)
         self._pad = pad_id(tokenizer, self._vocabulary)
         self._ends = end_ids(model, tokenizer)
+        self._texts: dict[int, str] = {}
         self._batch_rows = batch_rows
         self._batch_tokens = batch_tokens
 
@@ -159,11 +160,18 @@ class LoadedTransformers:
         )
 
     def _steps(self, row: Row) -> tuple[Step, ...]:
-        said = pieces(self._tokenizer, row.token_ids)
+        said = pieces(self._tokenizer, row.token_ids, self._alone)
         return tuple(
-            Step(piece, tuple((decode_text(self._tokenizer, [id]), p) for id, p in likeliest))
+            Step(piece, tuple((self._alone(id), logprob) for id, logprob in likeliest))
             for piece, likeliest in zip(said, row.likeliest, strict=True)
         )
+
+    def _alone(self, id: int) -> str:
+        """Decode a token alone; the same ones come again and again."""
+        text = self._texts.get(id)
+        if text is None:
+            text = self._texts[id] = decode_text(self._tokenizer, [id])
+        return text
 
     def _too_long(self, length: int) -> Failure:
         detail = f"{length} tokens, and the context of {self.ref.name} is {self.context}"

@@ -7,7 +7,7 @@
 Each kind of prompt is tokenized here and nowhere else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -91,13 +91,22 @@ def decode_text(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def pieces(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[str]:
+def pieces(
+    tokenizer: PreTrainedTokenizerBase, ids: list[int], alone: Callable[[int], str]
+) -> list[str]:
     """Decode token by token; joined, the pieces are the decoded text.
 
-    A token alone may read differently: a leading space is lost, a character's bytes are split.
+    Args:
+        tokenizer: What decodes.
+        ids: What was sampled.
+        alone: Decodes a token alone. It may read differently so: a leading space is lost, a
+            character's bytes are split. Then the pieces are cut out of the whole.
     """
-    ends = [len(decode_text(tokenizer, ids[:end])) for end in range(len(ids) + 1)]
     text = decode_text(tokenizer, ids)
+    apart = [alone(id) for id in ids]
+    if "".join(apart) == text:
+        return apart
+    ends = [len(decode_text(tokenizer, ids[:end])) for end in range(len(ids) + 1)]
     return [text[start:end] for start, end in pairwise(ends)]
 
 

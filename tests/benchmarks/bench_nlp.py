@@ -17,6 +17,7 @@ import contextlib
 import io
 import json
 import logging
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -93,6 +94,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100, help="of each benchmark")
     parser.add_argument("--benchmarks", nargs="*", default=NAMES)
     options = parser.parse_args()
+    if not Path(options.data).is_dir():
+        sys.exit(f"no benchmark data in {options.data}: name its folder with --data")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     totals = {"lm_eval": 0.0, "harness": 0.0}
     worst = {"metric": 0.0, "loglikelihood": 0.0, "texts": 0}

@@ -123,3 +123,18 @@ def test_a_stop_string_is_met_by_the_token_that_completes_it() -> None:
     assert cut("go. stopped on", ("stop", "never")) == "go. "
     assert cut("go. stopped on", ("on", "stop")) == "go. "
     assert cut("go on", ("stop",)) == "go on"
+
+
+def test_pieces_join_to_the_text_though_a_character_is_split_between_tokens() -> None:
+    made = tiny.tokenizer()
+    ids = [*plain("Score: 4, naïve 😀"), made.eos_token_id]
+
+    def alone(id: int) -> str:
+        return decode_text(made, [id])
+
+    assert "".join(map(alone, ids)) != decode_text(made, ids)
+    pieces = tokens.pieces(made, ids, alone)
+    assert len(pieces) == len(ids)
+    assert "".join(pieces) == decode_text(made, ids)
+    whole = plain("Score: 4")
+    assert tokens.pieces(made, whole, alone) == list(map(alone, whole))
