@@ -5,8 +5,10 @@ from tokenizers.processors import TemplateProcessing
 
 from harness.checkpoints import chat_ids
 from harness.engines import tokens
+from harness.engines.loading import load_tokenizer
 from harness.engines.tokens import cut, decode_text, encode, encode_continuations, has_stopped
 from harness.protocols import Continuation, Message, user
+from harness.records import ModelRef
 from tests.harness.engines import tiny
 
 
@@ -126,15 +128,14 @@ def test_a_stop_string_is_met_by_the_token_that_completes_it() -> None:
 
 
 def test_pieces_join_to_the_text_though_a_character_is_split_between_tokens() -> None:
-    made = tiny.tokenizer()
-    ids = [*plain("Score: 4, naïve 😀"), made.eos_token_id]
+    made = load_tokenizer(ModelRef(location="microworld"), None, trust_remote_code=False)
 
     def alone(id: int) -> str:
         return decode_text(made, [id])
 
-    assert "".join(map(alone, ids)) != decode_text(made, ids)
-    pieces = tokens.pieces(made, ids, alone)
-    assert len(pieces) == len(ids)
-    assert "".join(pieces) == decode_text(made, ids)
-    whole = plain("Score: 4")
-    assert tokens.pieces(made, whole, alone) == list(map(alone, whole))
+    ids = made("Score: 4, naïve 😀", add_special_tokens=False)["input_ids"]
+    split = [*ids, made.eos_token_id]
+    assert "".join(map(alone, split)) != decode_text(made, split)
+    assert len(tokens.pieces(made, split, alone)) == len(split)
+    assert "".join(tokens.pieces(made, split, alone)) == "Score: 4, naïve 😀"
+    assert tokens.pieces(made, ids[:5], alone) == ["S", "core", ":", " 4", ","]
