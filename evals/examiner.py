@@ -89,7 +89,7 @@ class Examiner:
             ),
             description=(
                 f"{len(items)} prompts of {self.config.data}, answers {self.sampling.fingerprint}, "
-                f"judged by {judge.ref.name}, {self.rubric.fingerprint}, "
+                f"judged by {judge.ref.known_as}, {self.rubric.fingerprint}, "
                 f"{answers.chat_template(log)}"
             ),
             metrics=(*_scores(items), *_lengths(list(given.values()))),

@@ -63,6 +63,9 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; runs/REQUEST without it.")
     ] = None,
+    answers_from: Annotated[
+        Path | None, typer.Option(help="A run whose models' answers are only judged anew.")
+    ] = None,
     max_usd: Annotated[
         float | None, typer.Option(min=0, help="The most that the judge may cost in the whole run.")
     ] = None,
@@ -75,7 +78,8 @@ def run(
     store = Store(out or DEFAULT_OUT / Path(request).stem)
     try:
         with Display() as display:
-            record = run_stages(config, store, display)
+            others = Store(answers_from) if answers_from else None
+            record = run_stages(config, store, display, others)
         _report(config, record, store)
     except KeyboardInterrupt as error:
         typer.echo("harness: interrupted; the same command continues", err=True)
@@ -200,7 +204,7 @@ def _report(config: RunConfig, record: RunRecord, store: Store) -> None:
 
 def _print(table: Table) -> None:
     """Print a table: as wide as the terminal, or, into a file or pipe, as wide as it needs."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
 
 
 def _version(value: bool) -> None:

@@ -10,7 +10,7 @@ asked about), and the tokens are about right: four bytes each of a prompt, and a
 as it may have.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,15 +34,24 @@ _SILENT = Failure(reason="rehearsal")
 
 
 def forecast(
-    evaluations: Sequence[Built[Evaluation]], lineage: Sequence[ModelRef], judge: ModelRef
+    evaluations: Sequence[Built[Evaluation]],
+    lineage: Sequence[ModelRef],
+    judge: ModelRef,
+    accept: Callable[[ModelRef, Request], None] = lambda judge, request: None,
 ) -> dict[str, Workload]:
     """Count, by evaluation, the calls of the judge over all models, oldest first.
+
+    Args:
+        evaluations: All of the run.
+        lineage: The models, oldest first.
+        judge: Whom they ask.
+        accept: Says, by raising, that the judge cannot be sampled as a request asks.
 
     Raises:
         HarnessError: an evaluation cannot be done as asked.
     """
     return {
-        built.name: _rehearse(built.plugin, lineage, judge)
+        built.name: _rehearse(built.plugin, lineage, judge, accept)
         for built in evaluations
         if built.plugin.needs_judge
     }
@@ -59,8 +68,13 @@ def lineage(model: ModelRef, iterations: int) -> list[ModelRef]:
     return models
 
 
-def _rehearse(plugin: Evaluation, lineage: Sequence[ModelRef], judge: ModelRef) -> Workload:
-    counter = _StandIn(judge, speaks=False)
+def _rehearse(
+    plugin: Evaluation,
+    lineage: Sequence[ModelRef],
+    judge: ModelRef,
+    accept: Callable[[ModelRef, Request], None],
+) -> Workload:
+    counter = _StandIn(judge, speaks=False, accept=accept)
     earlier: list[EvalResult] = []
     with TemporaryDirectory() as folder:
         for model in lineage:
@@ -76,12 +90,14 @@ class _StandIn:
 
     ref: ModelRef
     speaks: bool
+    accept: Callable[[ModelRef, Request], None] = lambda model, request: None
     chat_template: str | None = None
     context: int = 1 << 30
     asked: Workload = field(default_factory=Workload)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
         for request in requests:
+            self.accept(self.ref, request)
             n, most = request.sampling.n, request.sampling.max_tokens
             self.asked += Workload(n, n * self.count_tokens(request.prompt), n * most)
             for index in range(n):

@@ -15,8 +15,8 @@ score or, worse, trained on.
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
@@ -49,6 +49,8 @@ class Rubric:
     name: str
     text: str
     read: Reader
+    lowest: int = 0
+    """The fewest points that a pointwise rubric gives."""
 
     @cached_property
     def turns(self) -> tuple[Message, ...]:
@@ -87,7 +89,10 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 def pointwise(name_or_file: str) -> Rubric:
     """Load a rubric that gives an answer points: a built-in name, or a file of the user's own."""
-    return _load(name_or_file, read_points, {"instruction", "response"})
+    lowest = _LOWEST.get(name_or_file, 0)
+    read = partial(read_points, lowest=lowest)
+    rubric = _load(name_or_file, read, {"instruction", "response"})
+    return replace(rubric, lowest=lowest)
 
 
 def pairwise(name_or_file: str) -> Rubric:
@@ -95,6 +100,9 @@ def pairwise(name_or_file: str) -> Rubric:
     read = _PACKAGED.get(name_or_file, read_better)
     return _load(name_or_file, read, {"instruction", "output_1", "output_2"})
 
+
+_LOWEST = {"buckets": 1}
+"""Rubrics that give at least so many points."""
 
 ALPACA_EVAL = "alpaca_eval:"
 """Begins the name of a prompt file in the `alpaca_eval` package's `evaluators_configs`."""
@@ -192,7 +200,11 @@ class Judge:
                 index=completion.index,
                 text=completion.text,
                 outcome=read_verdict(completion, self.rubric.read),
-                expected=expected_points(completion) if self.sampling.top_logprobs else None,
+                expected=(
+                    expected_points(completion, lowest=self.rubric.lowest)
+                    if self.sampling.top_logprobs
+                    else None
+                ),
             )
 
 

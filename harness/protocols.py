@@ -200,6 +200,14 @@ class Remote(Protocol):
         """
         ...
 
+    def accept(self, model: ModelRef, request: Request) -> None:
+        """Find out, without asking anybody, whether the model can be sampled like that.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        ...
+
     def cost(self, model: ModelRef, calls: Workload) -> str:
         """Say what calls will cost, as far as that is known: `$20.48 (prices of 2026-11-20)`."""
         ...
@@ -255,6 +263,17 @@ class Scorer(Protocol):
         Raises:
             DataError: a file is not in a format that this evaluation reads.
         """
+        ...
+
+
+@runtime_checkable
+class Publisher(Protocol):
+    """What an evaluation adds whose results have a published format."""
+
+    def publish(
+        self, model: ModelRef, result: EvalResult, log: RowLog
+    ) -> Iterator[tuple[str, str]]:
+        """Write the result as its publishers do: names and contents of files."""
         ...
 
 
@@ -329,6 +348,7 @@ __all__ = [
     "LogLikelihood",
     "Message",
     "Prompt",
+    "Publisher",
     "Remote",
     "Report",
     "Request",

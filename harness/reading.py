@@ -12,6 +12,7 @@ import ast
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from harness.protocols import Completion, Step
 from harness.records import Failure, Outcome, Score
@@ -31,11 +32,11 @@ _BETTER = re.compile(
 )
 _ANY_BETTER = re.compile(r"\bbetter\W{0,4}:", re.IGNORECASE)
 _NUMBER = re.compile(r"\W*([0-9]+)\W*")
-_LIST = re.compile(r"\[.*\]", re.DOTALL)
+_LIST = re.compile(r"\[[^\[\]]*\]")
 
 
-def read_points(text: str, highest: float = 5.0) -> Outcome:
-    """Read the last `Score: <points>`, from 0 to `highest` (Yuan et al. 2024, Fig. 2).
+def read_points(text: str, highest: float = 5.0, lowest: float = 0.0) -> Outcome:
+    """Read the last `Score: <points>`, from `lowest` to `highest` (Yuan et al. 2024, Fig. 2).
 
     The points must end their line, but for markup, `/5`, `out of 5` or `points`: "Score: 4 + 1",
     "Score: 3 or 4" and "Score: 4,5" are not readings of 4, 3 and 4 but failures.
@@ -49,7 +50,7 @@ def read_points(text: str, highest: float = 5.0) -> Outcome:
     value, scale = float(found[-1][1]), found[-1][2]
     if scale is not None and float(scale) != highest:
         return Failure(reason="wrong_scale", detail=found[-1][0])
-    if not 0 <= value <= highest:
+    if not lowest <= value <= highest:
         return Failure(reason="out_of_range", detail=found[-1][0])
     return Score(value=value)
 
@@ -69,23 +70,26 @@ def read_better(text: str) -> Outcome:
 def read_ranking(text: str) -> Outcome:
     """Read a list of ranks, as AlpacaEval's `alpaca_eval_gpt4` asks for.
 
-    The first list in the text counts, so that a code fence around it does no harm. Both models
-    must be there, with the ranks 1 and 2 (`alpaca_eval.completion_parsers.ranking_parser`, which
-    looks at the first model alone).
+    The last list of ranks in the text counts, so that a code fence or a citation around it does no
+    harm. Both models must be there, with the ranks 1 and 2
+    (`alpaca_eval.completion_parsers.ranking_parser`, which looks at the first model alone).
     """
-    unread = Failure(reason="no_verdict", detail=text[-160:])
-    found = _LIST.search(text)
-    if found is None:
-        return unread
-    try:
-        ranks = {entry["model"]: entry["rank"] for entry in ast.literal_eval(found[0])}
-    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
-        return unread
-    if ranks == {"model_1": 1, "model_2": 2}:
+    found = [ranks for match in _LIST.finditer(text) if (ranks := _ranks(match[0]))]
+    if not found:
+        return Failure(reason="no_verdict", detail=text[-160:])
+    if found[-1] == {"model_1": 1, "model_2": 2}:
         return Score(value=1)
-    if ranks == {"model_1": 2, "model_2": 1}:
+    if found[-1] == {"model_1": 2, "model_2": 1}:
         return Score(value=0)
     return Failure(reason="unclear_verdict", detail=text[-160:])
+
+
+def _ranks(text: str) -> dict[Any, Any]:
+    """Read one list of ranks; nothing where it is something else."""
+    try:
+        return {entry["model"]: entry["rank"] for entry in ast.literal_eval(text)}
+    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
+        return {}
 
 
 def read_identifier(text: str) -> Outcome:
@@ -113,12 +117,12 @@ def identifier_probability(steps: Sequence[Step] | None) -> Outcome:
     return Score(value=weights.get("m", 0.0) / sum(weights.values()))
 
 
-def expected_points(completion: Completion, highest: int = 5) -> Outcome:
+def expected_points(completion: Completion, highest: int = 5, lowest: int = 0) -> Outcome:
     """Compute the mean of the points under the judge's own probabilities, where it wrote them.
 
     The verdict is read as always; at the token that gives the points, every likely token that is
-    a number from 0 to `highest` counts with its probability, over their sum (G-Eval, Liu et al.
-    2023). One sampled reasoning, so the mean over samples still matters.
+    a number from `lowest` to `highest` counts with its probability, over their sum (G-Eval, Liu et
+    al. 2023). One sampled reasoning, so the mean over samples still matters.
     """
     if completion.failure is not None:
         return completion.failure
@@ -127,22 +131,22 @@ def expected_points(completion: Completion, highest: int = 5) -> Outcome:
     text = "".join(step.token for step in completion.steps)
     if text.startswith(completion.text):
         text = completion.text  # without an end token that is spelled out
-    read = read_points(text, highest)
+    read = read_points(text, highest, lowest)
     if isinstance(read, Failure):
         return read
     at = list(_POINTS.finditer(text))[-1].start(1)
     for step in completion.steps:
         if at < len(step.token):
-            return _expected(step.alternatives, highest)
+            return _expected(step.alternatives, range(lowest, highest + 1))
         at -= len(step.token)
     raise AssertionError("the points stand in one of the tokens")
 
 
-def _expected(alternatives: Sequence[tuple[str, float]], highest: int) -> Outcome:
+def _expected(alternatives: Sequence[tuple[str, float]], allowed: range) -> Outcome:
     weights: Mapping[int, float] = {}
     for token, logprob in alternatives:
         match = _NUMBER.fullmatch(token)
-        if match and int(match[1]) <= highest:
+        if match and int(match[1]) in allowed:
             weights = {**weights, int(match[1]): weights.get(int(match[1]), 0) + math.exp(logprob)}
     total = sum(weights.values())
     if not total:

@@ -37,6 +37,12 @@ class ModelRef(Record):
     fingerprint: str | None = None
     """A hash of the weights, once they have been read or written here."""
 
+    @property
+    def known_as(self) -> str:
+        """Its name, and what it exactly is: `judge (gpt-6-sol-2026-05-01@api.openai.com)`."""
+        identity = self.fingerprint or self.location
+        return self.name if identity in self.name else f"{self.name} ({identity})"
+
 
 class Stage(Record):
     """One step of a run: `02-train` turns M1 into M2, `02-evaluate` measures what came out."""
@@ -78,6 +84,8 @@ class ItemResult(Record):
     against: str | None = None
     """The other model, where the item compares two."""
     category: str | None = None
+    cluster: str | None = None
+    """What it shares with other items, so that they are not independent: a conversation."""
     details: dict[str, JsonValue] = {}
 
 

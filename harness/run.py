@@ -35,6 +35,7 @@ from harness.protocols import (
     Evaluation,
     Inquirer,
     LoadedModel,
+    Publisher,
     Remote,
     Report,
     Trainer,
@@ -42,22 +43,36 @@ from harness.protocols import (
     Workspace,
 )
 from harness.records import EvalResult, ModelRef, Overlap, RunRecord, Stage, StageResult
-from harness.store import Store
+from harness.store import ANSWERED, Store
 
 
-def run(config: RunConfig, store: Store, display: Display | None = None) -> RunRecord:
+def run(
+    config: RunConfig,
+    store: Store,
+    display: Display | None = None,
+    answers_from: Store | None = None,
+) -> RunRecord:
     """Do every stage of a run that is not already done.
+
+    Args:
+        config: What is asked.
+        store: Where the run is kept.
+        display: Who wants to know how far it is.
+        answers_from: Another run, whose models and answers are only judged anew.
 
     Raises:
         HarnessError: with a message for the user; every finished row and stage is kept.
     """
     bench, display = Bench.build(config), display or Silent()
     bench.keep_books(store)
+    store.check(bench.request, answers_from)
     if not store.finished(stages(config.iterations)):
         bench.check_remotes(display)
     if bench.trainer and config.iterations and store.stage_result(stages(1)[1]) is None:
         bench.trainer.plugin.check(config.model, config.seed)
     with store.begin(bench.request, environment()):
+        if answers_from is not None:
+            store.adopt(answers_from)
         progress = Progress(bench, store, display)
         store.stopped(None)
         try:
@@ -127,7 +142,9 @@ class Bench:
             judge = self.config.judge.model
             self.judge.plugin.check(judge)
             models = lineage(self.config.model, self.config.iterations)
-            asked = sum(forecast(judged, models, judge).values(), start=Workload())
+            asked = sum(
+                forecast(judged, models, judge, self.judge.plugin.accept).values(), start=Workload()
+            )
             display.note(
                 f"the whole run asks {judge.location} about {asked.calls:,} times: "
                 f"{asked.input_tokens:,} tokens in, at most {asked.output_tokens:,} out, "
@@ -226,6 +243,8 @@ class Progress:
                     self.meter.part(f"{model.name}/{built.name}"),
                 ):
                     built.plugin.answer(loaded, log)
+                    if ANSWERED not in log:
+                        log.append(ANSWERED, len(log))
             return loaded.ref
 
     def _mark(
@@ -244,6 +263,9 @@ class Progress:
                     f"{result.model}; its EvalResult must carry the names it was asked with"
                 )
             result = result.model_copy(update={"evaluation": built.name})
+            if isinstance(built.plugin, Publisher):
+                with self.store.evaluation_log(stage, model.name, built.name) as log:
+                    self.store.publish(result, built.plugin.publish(model, result, log))
             self.store.finish_evaluation(stage, result)
         self._remember(stage, model, built.name)
 

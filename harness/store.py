@@ -10,6 +10,7 @@
     <run>/stages/02-train/...                        whatever the trainer keeps
     <run>/stages/02-train/trained_on.json            the prompts of this training
     <run>/stages/02-train/stage.json                 a StageResult: this stage is done
+    <run>/published/M1/mt_bench/...                  results in the formats of their publishers
     <run>/report.md, summary.json ...                what the reports wrote
 
 A `.json` file is written aside and renamed, so that it is there whole or not at all.
@@ -33,6 +34,9 @@ from harness.rows import RowLog, unwritable
 R = TypeVar("R", bound=Record)
 _RUN = "run:"
 _FIRST_FILES = {"lock", "request.json.part"}
+ANSWERED = "answered"
+"""The key of the row that ends a model's answers in the log of an evaluation."""
+_ANSWERED_LINE = json.dumps({"key": ANSWERED})[:-1].encode()
 _MAY_CHANGE = {"guards", "calls"}
 """Options by these names decide whether and how fast a run goes on, not what it computes."""
 
@@ -77,6 +81,45 @@ class Store:
                 write_json(self.folder / "environment.json", environment)
             yield
 
+    def check(self, request: Mapping[str, Any], answers_from: "Store | None" = None) -> None:
+        """Find out whether `begin` would refuse the request, without writing anything.
+
+        Args:
+            request: What is asked.
+            answers_from: A run to `adopt` from; more than the judge may not differ.
+
+        Raises:
+            StoreError: it would.
+        """
+        self._check_free()
+        if (self.folder / "request.json").exists():
+            self._compare(_read_json(self.folder / "request.json"), request)
+        if answers_from is None:
+            return
+        differing = {place[0] for place in _differences(answers_from.record().request, request)}
+        if more_than_judge := differing - {"judge", "reports", "contents"}:
+            raise StoreError(
+                f"the answers of {answers_from.folder} cannot be judged anew by this request: it "
+                f"differs in {', '.join(sorted(more_than_judge))}, and only the judge may differ"
+            )
+
+    def adopt(self, other: "Store") -> None:
+        """Take over another run's models and answers, so that they only have to be judged.
+
+        What is here already stays as it is.
+        """
+        for result in other.record().stages:
+            stage, theirs = result.stage, other.stage_folder(result.stage)
+            if stage.kind == "train" and self.stage_result(stage) is None:
+                self.keep_prompts(stage, other.prompts([stage]))
+                self.finish_stage(result)
+            for path in theirs.glob("*/*.jsonl") if stage.kind == "evaluate" else ():
+                own = self.stage_folder(stage) / path.relative_to(theirs)
+                rows = path.read_bytes().splitlines(keepends=True)
+                answered = [k for k, row in enumerate(rows) if row.startswith(_ANSWERED_LINE)]
+                if answered and not own.exists():
+                    _write(own, b"".join(rows[: answered[0] + 1]).decode())
+
     def _check_free(self) -> None:
         """Refuse a folder of somebody else's: a run's own has a request, or only a lock as yet."""
         if self.folder.exists() and not self.folder.is_dir():
@@ -105,20 +148,23 @@ class Store:
     def _pin(self, request: Mapping[str, Any]) -> None:
         path = self.folder / "request.json"
         if path.exists():
-            begun = _read_json(path)
-            differing = sorted(_differences(begun, request))
-            changed = [place for place in differing if _MAY_CHANGE.isdisjoint(place)]
-            grown = request["iterations"] >= begun["iterations"]
-            if set(changed) - {("iterations",)} or not grown:
-                shown = "; ".join(
-                    f"{'.'.join(place)}: {_at(begun, place)} -> {_at(request, place)}"
-                    for place in changed
-                )
-                raise StoreError(
-                    f"{self.folder} was begun with another request ({shown}); only iterations "
-                    "may grow: give the first request again, or another directory with --out"
-                )
+            self._compare(_read_json(path), request)
         write_json(path, request)
+
+    def _compare(self, begun: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+        """Refuse a request that differs from the one the directory was begun with."""
+        differing = sorted(_differences(begun, request))
+        changed = [place for place in differing if _MAY_CHANGE.isdisjoint(place)]
+        grown = request["iterations"] >= begun["iterations"]
+        if set(changed) - {("iterations",)} or not grown:
+            shown = "; ".join(
+                f"{'.'.join(place)}: {_at(begun, place)} -> {_at(request, place)}"
+                for place in changed
+            )
+            raise StoreError(
+                f"{self.folder} was begun with another request ({shown}); only iterations "
+                "may grow: give the first request again, or another directory with --out"
+            )
 
     def stopped(self, why: str | None) -> None:
         """Note what stopped an attempt; None when one begins."""
@@ -181,6 +227,12 @@ class Store:
         """What a finished evaluation found, or None."""
         return _read_record(EvalResult, self.stage_folder(stage) / model / f"{evaluation}.json")
 
+    def publish(self, result: EvalResult, files: Iterable[tuple[str, str]]) -> None:
+        """Write a result in the formats of its publishers."""
+        folder = self.folder / "published" / result.model / result.evaluation
+        for name, content in files:
+            _write(folder / name, content)
+
     def finish_evaluation(self, stage: Stage, result: EvalResult) -> None:
         """Mark an evaluation as done."""
         path = self.stage_folder(stage) / result.model / f"{result.evaluation}.json"
@@ -228,12 +280,15 @@ class Store:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a file whole or not at all."""
+    _write(path, json.dumps(value, indent=1) + "\n")
+
+
+def _write(path: Path, content: str) -> None:
     aside = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1)
-            file.write("\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

@@ -16,6 +16,7 @@ from reports.series import Series, chain, evaluations
 MOST_FAILED = 0.10
 FEWEST_ITEMS = 100
 MOST_GROWTH = 1.5
+LENGTHS = ("average_length", "length_tokens")
 MOST_TIES = 0.5
 LEAST_AGREEMENT = 0.6
 MOST_TRUNCATED = 0.05
@@ -124,7 +125,7 @@ def _ties(series: Series) -> Iterator[str]:
 
 def _growth(series: Series, names: tuple[str, ...]) -> Iterator[str]:
     for length in series.metrics:
-        if "length" not in length.split("_"):
+        if length not in LENGTHS:
             continue
         for earlier, later in pairwise(names):
             before, after = _value(series, earlier, length), _value(series, later, length)

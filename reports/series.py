@@ -52,6 +52,13 @@ class Series:
         """The protocols met; results under more than one cannot be compared."""
         return _unique(result.protocol for result in self.results.values())
 
+    def comparable(self, model: str, other: str) -> bool:
+        """Whether both were measured, and by the same protocol, judge included."""
+        found = [self.results.get(name) for name in (model, other)]
+        return len({result.protocol if result else None for result in found} - {None}) == 1 and all(
+            found
+        )
+
     def metric(self, model: str, name: str, against: str | None = None) -> Metric | None:
         """Find a model's metric, or None."""
         result = self.results.get(model)

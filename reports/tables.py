@@ -107,11 +107,14 @@ def _asked(series: Series, step: tuple[str, str]) -> int:
 
 def difference(series: Series, later: str, earlier: str) -> Estimate:
     """Estimate how much better a model does than another on the items that both have."""
+    if not series.comparable(later, earlier):
+        return Estimate(None, None, None, 0)
     left, right = series.scores(later), series.scores(earlier)
+    items = series.results[later].items
     if AVERAGED not in series.metrics:
-        return paired_difference(left, right)
+        return paired_difference(left, right, {item.id: item.cluster or item.id for item in items})
     groups: dict[str, list[float]] = {}
-    for item in series.results[later].items if later in series.results else ():
+    for item in items:
         if item.id in left.keys() & right.keys():
             change = left[item.id] - right[item.id]
             groups.setdefault(item.category or "", []).append(change)

@@ -104,6 +104,15 @@ def logs(folder):
     return found
 
 
+def rounded(value):
+    """Probabilities depend on the batch in their last digits."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list) else value
+
+
 @pytest.mark.timeout(900)
 def test_killed_at_every_kind_of_point_a_run_ends_as_if_it_never_was(tiny_request, tmp_path):
     for name in ("harness.engines.loaded_transformers", "training.trl_sft", "training.trl_dpo"):
@@ -135,7 +144,9 @@ def test_killed_at_every_kind_of_point_a_run_ends_as_if_it_never_was(tiny_reques
     for name in whole:
         assert finished[name].keys() == whole[name].keys(), name
         total += len(whole[name])
-        same += sum(finished[name][key] == row for key, row in whole[name].items())
+        same += sum(
+            rounded(finished[name][key]) == rounded(row) for key, row in whole[name].items()
+        )
     # A row draws the same random numbers in any batch; what is left is the arithmetic's rounding.
     assert same >= 0.99 * total
     record, uninterrupted = Store(torn).record(), Store(tmp_path / "whole").record()

@@ -115,7 +115,7 @@ class HeadToHead:
             ),
             description=(
                 f"{self._source()}, answers {self.sampling.fingerprint}, judged in both orders by "
-                f"{judge.ref.name}, {self.rubric.fingerprint}, {answers.chat_template(log)}"
+                f"{judge.ref.known_as}, {self.rubric.fingerprint}, {answers.chat_template(log)}"
             ),
             metrics=tuple(metrics(played)),
             items=tuple(one.item for one in played),

@@ -166,7 +166,7 @@ class JudgeAgreement:
             one.model_copy(
                 update={
                     "name": f"{EXTERNAL}{one.name}",
-                    "note": "; ".join(filter(None, (f"judged by {judge.ref.name}", one.note))),
+                    "note": "; ".join(filter(None, (f"judged by {judge.ref.known_as}", one.note))),
                 }
             )
             for one in self.instrument.metrics(_EXTERNAL_KEY, log)

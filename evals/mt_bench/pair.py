@@ -78,6 +78,7 @@ class Game:
             outcome=row.outcome,
             against=self.opponent,
             category=row.category,
+            cluster=row.id.rpartition("/")[0],
             details=details,
         )
 

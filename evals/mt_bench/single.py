@@ -76,5 +76,6 @@ def item(
         answer=answers.turns[row.turn - 1].text,
         outcome=row.outcome,
         category=row.category,
+        cluster=row.id.rpartition("/")[0],
         details=details,
     )

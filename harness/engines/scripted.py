@@ -143,7 +143,9 @@ class LoadedScript:
         token_ids = ids[: min([room, *stops])]
         ended = token_ids[-1:] == (END,) or len(token_ids) in stops
         text = _text(token_ids)
-        logprobs = tuple(_logprobs(self._expected(request.id, request.prompt), token_ids))
+        logprobs: tuple[float, ...] = ()
+        if sampling.logprobs or sampling.top_logprobs:
+            logprobs = tuple(_logprobs(self._expected(request.id, request.prompt), token_ids))
         for stop in sampling.stop:
             text = text.partition(stop)[0]
         return Completion(

@@ -90,16 +90,28 @@ def mean(values: Sequence[float], seed: int = 0) -> Estimate:
 
 
 def paired_difference(
-    left: Mapping[str, float], right: Mapping[str, float], seed: int = 0
+    left: Mapping[str, float],
+    right: Mapping[str, float],
+    clusters: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> Estimate:
     """Estimate the mean of left minus right over the items that both have, by item id.
 
     What makes an item easy or hard cancels out, so that the interval is narrower than that of the
-    difference of two means. There is none where fewer than `LEAST_DECIDED` items differ.
+    difference of two means. There is none where fewer than `LEAST_DECIDED` clusters differ.
+
+    Args:
+        left: Scores by item id.
+        right: The same of the other model.
+        clusters: By item id, what items share that are not independent; each its own without.
+        seed: Of the resampling.
     """
-    shared = sorted(left.keys() & right.keys())
-    differences = [left[id] - right[id] for id in shared]
-    return _if_decided(mean(differences, seed), sum(map(bool, differences)))
+    sums: dict[str, list[float]] = {}
+    for id in sorted(left.keys() & right.keys()):
+        cluster = id if clusters is None else clusters.get(id, id)
+        sums.setdefault(cluster, []).append(left[id] - right[id])
+    estimate = ratio([sum(one) for one in sums.values()], [len(one) for one in sums.values()], seed)
+    return _if_decided(estimate, sum(any(one) for one in sums.values()))
 
 
 def mean_of_means(groups: Sequence[Sequence[float]], seed: int = 0) -> Estimate:

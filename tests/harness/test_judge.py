@@ -89,3 +89,9 @@ def test_a_judge_reports_expected_points_where_it_is_asked_to():
         [likeliest] = Judge(pointwise("five_points"), model, Sampling(top_logprobs=5)).mark(rows)
     assert plain.expected is None
     assert likeliest.outcome == likeliest.expected == Score(value=4)
+
+
+def test_a_rubric_of_five_buckets_gives_no_zero():
+    assert pointwise("buckets").read("Score: 0").reason == "out_of_range"
+    assert pointwise("buckets").read("Score: 1") == Score(value=1)
+    assert pointwise("five_points").read("Score: 0") == Score(value=0)

@@ -71,6 +71,7 @@ def test_prose_is_no_comparison(text):
         ("[{'model': 'model_1', 'rank': 1}, {'model': 'model_2', 'rank': 2}]", 1),
         ('```python\n[{"model": "model_2", "rank": 1}, {"model": "model_1", "rank": 2}]\n```', 0),
         ("[{'model': 'model_1', 'rank': 1}, {'model': 'model_2', 'rank': 1}]", "unclear_verdict"),
+        ("See [1].\n[{'model': 'model_1', 'rank': 1}, {'model': 'model_2', 'rank': 2}]\n[2]", 1),
         ("[{'model': 'model_1', 'rank': 1}]", "unclear_verdict"),
         ("[{'model': 'model_1'}]", "no_verdict"),
         ("[__import__('os').system('true')]", "no_verdict"),

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 from pydantic import ValidationError
 
+from example_plugin import Politeness
 from harness.config import RunConfig
 from harness.engines.scripted import LoadedScript, Scripted
 from harness.errors import (
@@ -295,6 +296,10 @@ def remote(monkeypatch):
                 raise JudgeUnavailable("gpt-4 was shut down on 2026-10-23")
             asked.append(model)
 
+        def accept(self, model, request):
+            if request.sampling.temperature == 0 and model.location == "gpt-5":
+                raise ConfigError("gpt-5 takes temperature 1 only")
+
         def cost(self, model, calls):
             return f"{calls.calls} calls for nothing"
 
@@ -328,6 +333,33 @@ def test_what_the_judge_will_cost_is_said_before_the_first_call(store, remote):
     assert asked_before[-1] == judged.judge.model  # it was found out to be there
 
 
+def test_a_judge_that_cannot_be_sampled_as_wanted_is_refused_before_m0_is_measured(store, remote):
+    judge = {"engine": "scripted", "model": {"location": "gpt-5"}}
+    examined = [{"name": "examiner", "limit": 2, "rubric": "five_points"}]
+    with pytest.raises(ConfigError, match="temperature 1 only"):
+        run(request(iterations=0, evaluations=examined, judge=judge), store)
+    assert not store.folder.exists()
+
+
+def test_another_request_is_refused_before_a_server_is_asked(store, remote):
+    run(request(iterations=0), store)
+    remote.clear()
+    with pytest.raises(StoreError, match="seed: 0 -> 7"):
+        run(request(iterations=0, seed=7), store)
+    assert remote == [store.books]
+
+
+def test_results_are_written_in_the_formats_of_their_publishers(store, monkeypatch):
+    class Published(Politeness):
+        def publish(self, model, result, log):
+            yield f"answers/{model.name}.txt", "\n".join(log[item.id] for item in result.items)
+
+    monkeypatch.setattr("example_plugin.Politeness", Published)
+    run(request(iterations=0), store)
+    written = store.folder / "published" / "M0" / "politeness" / "answers" / "M0.txt"
+    assert len(written.read_text().splitlines()) == 4
+
+
 def test_a_server_that_cannot_be_asked_costs_nothing(store, remote):
     with pytest.raises(JudgeUnavailable):
         run(request(iterations=0, model={"location": "gone"}), store)
@@ -359,3 +391,46 @@ def test_questions_are_compared_with_everything_that_was_trained_on(store):
     assert overlap[-1].questions == 4
     assert overlap[-1].prompts == 3  # two a round, one of them the same
     assert run(request(), store) == record
+
+
+def judged_by(points, **changes):
+    return request(
+        evaluations=[{"name": "examiner", "limit": 3, "rubric": "five_points"}],
+        judge={
+            "engine": {"name": "scripted", "default": f"Score: {points}"},
+            "model": {"name": "judge", "location": "script"},
+        },
+        **changes,
+    )
+
+
+def test_another_judge_gets_the_same_answers_and_nothing_is_answered_or_trained_again(
+    store, tmp_path, monkeypatch
+):
+    first = run(judged_by(2), store)
+    asked = []
+    plain = LoadedScript.generate
+
+    def noted(model, requests):
+        requests = list(requests)
+        asked.extend([model.ref.name] * len(requests))
+        yield from plain(model, requests)
+
+    monkeypatch.setattr(LoadedScript, "generate", noted)
+    monkeypatch.delattr("example_plugin.Renaming.improve")
+    again = run(judged_by(5), Store(tmp_path / "again"), answers_from=store)
+    assert set(asked) == {"judge"}
+    for one, other in zip(first.stages, again.stages, strict=True):
+        assert one.model == other.model
+        for old, new in zip(one.evaluations, other.evaluations, strict=True):
+            assert [item.answer for item in new.items] == [item.answer for item in old.items]
+            assert (old.metrics[0].value, new.metrics[0].value) == (2, 5)
+            assert old.protocol != new.protocol
+    assert run(judged_by(5), Store(tmp_path / "again"), answers_from=store) == again
+
+
+def test_answers_to_another_request_are_not_judged_anew(store, tmp_path):
+    run(judged_by(2), store)
+    with pytest.raises(StoreError, match="differs in seed, and only the judge may differ"):
+        run(judged_by(5, seed=9), Store(tmp_path / "again"), answers_from=store)
+    assert not (tmp_path / "again").exists()

@@ -87,3 +87,39 @@ def test_a_difference_of_means_over_benchmarks_weighs_each_benchmark_the_same():
 
     series = Series("nlp_benchmarks", {"M0": result("M0", 0), "M1": result("M1", 1)})
     assert difference(series, "M1", "M0").value == pytest.approx(0.5)
+
+
+def rated(model, protocol, values, clusters=None):
+    items = [
+        ItemResult(id=f"{k}/1", answer="", outcome=Score(value=v), cluster=clusters and clusters[k])
+        for k, v in enumerate(values)
+    ]
+    score = Metric(name="score", value=sum(values) / len(values), n=len(values))
+    return EvalResult(
+        evaluation="mt_bench", model=model, protocol=protocol, metrics=(score,), items=items
+    )
+
+
+def test_results_of_different_judges_are_not_subtracted():
+    results = {"M0": rated("M0", "gpt-6", [1.0] * 50), "M1": rated("M1", "gpt-5", [2.0] * 50)}
+    assert difference(Series("mt_bench", results), "M1", "M0").n == 0
+    results["M1"] = rated("M1", "gpt-6", [2.0] * 50)
+    assert difference(Series("mt_bench", results), "M1", "M0").value == 1
+
+
+def test_turns_of_one_conversation_are_not_independent():
+    values = [float(k % 10) for k in range(60) for _ in (1, 2)]
+    clusters = [str(k) for k in range(60) for _ in (1, 2)]
+    alone, together = (
+        difference(
+            Series(
+                "mt_bench",
+                {"M0": rated("M0", "p", [0.0] * 120, how), "M1": rated("M1", "p", values, how)},
+            ),
+            "M1",
+            "M0",
+        )
+        for how in (None, clusters)
+    )
+    assert alone.value == together.value
+    assert together.high - together.low == pytest.approx(2**0.5 * (alone.high - alone.low), rel=0.1)
