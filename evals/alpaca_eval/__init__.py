@@ -12,7 +12,6 @@
     instructions    which of AlpacaEval's 805 an instruction is
     leaderboard     the public table
     export          a result's items, and the rows of AlpacaEval's own files made of them
-    files           JSON and CSV in whatever encoding
 
 The `alpaca_eval` package's configurations, prompts and table are read as files; it is never
 imported and never written to. The tests hold every figure against its code.

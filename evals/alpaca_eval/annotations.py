@@ -22,8 +22,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from evals import stored_files
 from evals.alpaca_eval import instructions
-from evals.alpaca_eval.files import read_rows
 from harness.errors import DataError
 from harness.records import Failure, Outcome, Score
 
@@ -76,6 +76,8 @@ class Judged:
     duplicates: int = 0
     """Rows that said again what another said, or that failed and were asked again."""
     files: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What was wrong with the files and did no harm."""
 
     @cached_property
     def positions(self) -> tuple[int | None, ...]:
@@ -103,23 +105,25 @@ def read(files: Iterable[Path]) -> list[Judged]:
         DataError: a file holds no judgements, or two sets of outputs under one model's name.
     """
     found: dict[tuple[str, str, str], list[tuple[Path, Annotation]]] = {}
+    remarks: list[str] = []
     for path in files:
-        rows = read_rows(path)
-        if not any("preference" in row for row in rows):
-            has = ", ".join(list(rows[0])[:6]) if rows else "nothing"
+        table = stored_files.read(path)
+        if not any("preference" in row for row in table.rows):
+            has = ", ".join(list(table.rows[0])[:6]) or "nothing"
             raise DataError(
                 f"{path} holds no judgements: its rows have {has} and no preference; "
                 "name an annotations.json"
             )
-        for number, row in enumerate(rows, start=1):
+        remarks += table.remarks
+        for index, row in enumerate(table.rows):
             who = (
                 _name(row, "generator_2", UNNAMED_MODEL),
                 _name(row, "annotator", UNNAMED),
                 _name(row, "generator_1", UNNAMED),
             )
-            found.setdefault(who, []).append((path, _annotation(row, f"{path}, entry {number}")))
+            found.setdefault(who, []).append((path, _annotation(row, table.where(index))))
     return [
-        _judged(model, annotator, reference, rows)
+        replace(_judged(model, annotator, reference, rows), remarks=tuple(remarks))
         for (model, annotator, reference), rows in found.items()
     ]
 

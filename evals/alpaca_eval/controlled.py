@@ -2,7 +2,8 @@
 
     all instructions AlpacaEval's, df_gamed.csv          the published fit
     ..., instruction_difficulty.csv alone                without gamed baselines    not official LC
-    neither file, or instructions of another set         on length alone            not official LC
+    a few instructions are of another set                without these              not official LC
+    neither file, or most instructions of another set    on length alone            not official LC
 
 An instruction's difficulty is found by its text, so that missing rows and another order do no harm.
 """
@@ -35,18 +36,26 @@ class Controlled:
 def control(judged: Judged, covariates: Covariates) -> Controlled:
     """Fit one model's judgements by what there is."""
     rows = _measured(judged)
-    difficulty = None
-    note = f"{covariates.note}, so fitted on length alone"
-    if judged.foreign:
+    # In the official order, because who shares a fold, and so the penalty, depends on the order.
+    known = sorted(
+        ((place, row) for place, row in rows if place is not None), key=lambda one: one[0]
+    )
+    stray = len(rows) - len(known)
+    difficulty, note = None, f"{covariates.note}, so fitted on length alone"
+    if 2 * stray > len(rows):
         note = (
             f"{NOT_OFFICIAL}: {judged.foreign} of {len(judged.annotations)} instructions are not "
             "AlpacaEval's and have no difficulty, so fitted on length alone"
         )
     elif covariates.difficulty is not None:
-        difficulty = covariates.difficulty[[place for place, _ in rows if place is not None]]
+        rows = [*known]
+        difficulty = covariates.difficulty[[place for place, _ in known]]
         note = covariates.note
+        if stray:
+            note = f"{note or NOT_OFFICIAL}; without {stray} that are not AlpacaEval's instructions"
     if _is_reference(judged):
-        return Controlled(length_control.REFERENCE, difficulty, "")
+        judgements = sum(isinstance(row.preference, Score) for _, row in rows)
+        return Controlled(length_control.of_reference(judgements), difficulty, "")
     return Controlled(_fit([row for _, row in rows], difficulty, covariates), difficulty, note)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.alpaca_eval import instructions
-from evals.alpaca_eval.files import read_table, read_text
+from evals.stored_files import read_csv, read_text
 from harness.data import catalogue, folder
 from harness.errors import DataError
 
@@ -83,7 +83,7 @@ def kind(path: Path) -> Kind | None:
 
 
 def find(named: Mapping[Kind, Path], folders: Iterable[Path]) -> Covariates:
-    """Read the files that are named, or else those of the first folder that has them.
+    """Read the files that are named, or else official ones in any folder, or else the first.
 
     Args:
         named: Files by kind; these go first.
@@ -100,7 +100,7 @@ def find(named: Mapping[Kind, Path], folders: Iterable[Path]) -> Covariates:
     if difficulty is None:
         return NONE
     return Covariates(
-        difficulty=_by_position(difficulty, read_table(difficulty)),
+        difficulty=_by_position(difficulty, read_csv(difficulty)),
         files=(difficulty.name,),
         note=f"{NOT_OFFICIAL}: no df_gamed.csv, so fitted without gamed baselines"
         + ("" if is_official(difficulty, "difficulty") else f"; surrogate files {difficulty.name}"),
@@ -108,7 +108,7 @@ def find(named: Mapping[Kind, Path], folders: Iterable[Path]) -> Covariates:
 
 
 def _with_gamed(path: Path) -> Covariates:
-    rows = read_table(path)
+    rows = read_csv(path)
     official = is_official(path, "gamed")
     return Covariates(
         difficulty=_by_position(path, rows),
@@ -125,12 +125,10 @@ def is_official(path: Path, kind: Literal["gamed", "difficulty"]) -> bool:
 
 
 def _first(folders: Iterable[Path], kind: Literal["gamed", "difficulty"]) -> Path | None:
-    """Find the first folder's file of a kind; of several there the official one, else by name."""
-    for place in folders:
-        there = sorted(place.glob(f"{_NAME[kind]}*.csv")) if place.is_dir() else []
-        if there:
-            return next((path for path in there if is_official(path, kind)), there[0])
-    return None
+    """Find the official file of a kind in any folder, or else the first folder's first by name."""
+    name = f"{_NAME[kind]}*.csv"
+    there = [path for place in folders if place.is_dir() for path in sorted(place.glob(name))]
+    return next((path for path in there if is_official(path, kind)), next(iter(there), None))
 
 
 def _by_position(path: Path, rows: Sequence[Mapping[str, str]]) -> Floats:
@@ -175,6 +173,6 @@ def read_weights(path: Path) -> dict[str, Weights]:
     """
     return {
         row[""]: Weights(*(_number(path, row, column) for column in (LENGTH, DIFFICULTY, MODEL)))
-        for row in read_table(path)
+        for row in read_csv(path)
         if "" in row
     }

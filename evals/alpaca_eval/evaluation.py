@@ -8,7 +8,7 @@ the probability that it gives the model's. With the official reference, judge an
 published protocol; every figure says where it is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -125,6 +125,12 @@ class AlpacaEval:
             metrics=tuple(metrics),
             items=tuple(export.items(judged)),
         )
+
+    def publish(
+        self, model: ModelRef, result: EvalResult, log: RowLog
+    ) -> Iterator[tuple[str, str]]:
+        """Write the result as its publishers do: names and contents of files, AlpacaEval's."""
+        return export.files(result)
 
     def _pair(self, row: PromptRow, answer: Answer) -> Pair | None:
         """Make what the judge is asked; None where there is nothing to ask."""

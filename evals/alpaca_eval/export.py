@@ -4,11 +4,13 @@
                              "generator": "M3"}, ...]
     annotations(result)    [{..., "output_1": "...", "generator_1": "gpt4_1106_preview", ...,
                              "preference": 1.3, "preference_raw_completion": {...}}, ...]
+    files(result)          both, as `model_outputs.json` and `annotations.json`
 
 The items hold everything, so that stored and fresh results are written alike, and what is written
 scores the same when it is read back.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,3 +80,16 @@ def annotations(result: EvalResult, generator: str | None = None) -> list[dict[s
         for item in result.items
         if item.details["answered"]
     ]
+
+
+def files(result: EvalResult) -> Iterator[tuple[str, str]]:
+    """Write both out under AlpacaEval's names: names and contents of files.
+
+    An instruction that has no output is in neither, so that only the result counts it as failed.
+    """
+    yield "model_outputs.json", _json(model_outputs(result))
+    yield "annotations.json", _json(annotations(result))
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return json.dumps(rows, indent=2) + "\n"

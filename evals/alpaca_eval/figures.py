@@ -79,7 +79,10 @@ def _controlled(name: str, found: LengthControlled | None, win_rate: Metric, lab
     """Write a length-controlled rate down, with what a reader must know of it."""
     if found is None:
         least = length_control.LEAST
-        nothing = f"wants {least} wins, {least} losses and outputs of different lengths"
+        nothing = (
+            f"wants {least} judgements, among them and the gamed ones {least} wins and {least} "
+            "losses, and outputs of different lengths"
+        )
         return Metric(
             name=name, value=None, n=0, failed=win_rate.failed, note=_joined(label, nothing)
         )
@@ -90,8 +93,8 @@ def _controlled(name: str, found: LengthControlled | None, win_rate: Metric, lab
         value=found.value,
         low=found.low,
         high=found.high,
-        n=win_rate.n,
-        failed=win_rate.failed,
+        n=found.n,
+        failed=win_rate.n + win_rate.failed - found.n,
         note=_joined(win_rate.note, label, warning),
     )
 
@@ -178,6 +181,7 @@ def _note(judged: Judged) -> str:
         f"{missing} of AlpacaEval's {instructions.TOTAL} instructions are missing"
         if missing and not judged.foreign
         else "",
+        *judged.remarks,
     )
 
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from evals.alpaca_eval.files import read_table
+from evals.stored_files import read_csv
 from harness.records import Metric
 
 Column = Literal["win_rate", "length_controlled_winrate"]
@@ -45,4 +45,4 @@ def _table() -> list[dict[str, str]]:
     spec = find_spec("alpaca_eval")  # found, not imported: that takes seconds
     folders = spec.submodule_search_locations if spec else None
     path = Path(folders[0], _TABLE) if folders else None
-    return read_table(path) if path and path.is_file() else []
+    return read_csv(path) if path and path.is_file() else []

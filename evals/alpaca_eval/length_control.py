@@ -37,23 +37,27 @@ class LengthControlled:
     high: float
     """The 95 % interval: percentiles over resamples of the instructions, each fitted again."""
     weights: Weights
+    n: int
+    """How many judgements it is made of."""
     c: float | None = None
     """The inverse strength of the penalty that cross-validation chose; None without a fit."""
 
 
-REFERENCE = LengthControlled(50.0, 50.0, 50.0, BASELINE)
-"""The reference against itself."""
+def of_reference(n: int) -> LengthControlled:
+    """Give the rate of the reference against itself."""
+    return LengthControlled(50.0, 50.0, 50.0, BASELINE, n)
 
 
 def estimate(judgements: Judgements, seed: int = 0) -> LengthControlled | None:
     """Fit one model's judgements, or say None where there is nothing to fit.
 
-    That is where fewer than `LEAST` were won or lost, gamed rows included, or where all length
-    differences are the same, so that nothing is known of what length does. As published, a row
-    whose judgement failed is no part of the fit, but part of the mean.
+    That is where fewer than `LEAST` could be read, or were won or lost, gamed rows included, or
+    where all length differences are the same, so that nothing is known of what length does. As
+    published, a row whose judgement failed is no part of the fit, but part of the mean.
     """
     differences = judgements.length_difference
-    if not len(differences) or np.ptp(differences) == 0:
+    read = int(np.isfinite(judgements.wins).sum())
+    if read < LEAST or np.ptp(differences) == 0:
         return None
     rows = judgements.rows(np.arange(len(differences)))
     targets = rows.y[rows.weight > 0]
@@ -65,7 +69,7 @@ def estimate(judgements: Judgements, seed: int = 0) -> LengthControlled | None:
     low, high = np.percentile(rates, [2.5, 97.5])
     weights = _weights(coefficients)
     value = win_rate(weights, judgements.difficulty)
-    return LengthControlled(value, float(low), float(high), weights, c)
+    return LengthControlled(value, float(low), float(high), weights, read, c)
 
 
 def _weights(coefficients: Floats) -> Weights:

@@ -15,8 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from evals import stored_files
 from evals.alpaca_eval import instructions
-from evals.alpaca_eval.files import read_rows
 from harness.data import folder
 from harness.data.examples import PromptRow
 from harness.errors import DataError
@@ -52,11 +52,11 @@ def read(source: str, limit: int | None = None) -> References:
     Raises:
         DataError: no such file, or not rows of one model with an output to each instruction.
     """
-    rows = alpaca_eval() if source == MICROWORLD else read_rows(locate(source))
+    rows = alpaca_eval() if source == MICROWORLD else stored_files.read(locate(source)).rows
     checked = [_checked(row, f"{source}, entry {number}") for number, row in enumerate(rows, 1)]
     names = sorted({str(row.get("generator") or "reference") for row in rows})
     if len(names) != 1:
-        raise DataError(f"{source} has outputs of {', '.join(names) or 'nobody'}; wanted one model")
+        raise DataError(f"{source} has outputs of {', '.join(names)}; wanted one model")
     outputs = {row.id: output for row, output in checked}
     counts = Counter(row.id for row, _ in checked)
     for row, _ in checked:

@@ -3,8 +3,9 @@
     harness score alpaca_eval results/claude-2/annotations.json.gz df_gamed.csv
 
 Files are told apart by what they hold: judgements (JSON), and the CSV files of `covariates`, which
-are otherwise looked for beside the judgements, a folder above, and in the data folder. One result a
-model, judge and reference, whatever files their rows are in.
+are otherwise looked for beside the judgements, up to three folders above (beside AlpacaEval's own
+`results`, that is), and in the data folder. One result a model, judge and reference, whatever files
+their rows are in.
 """
 
 import hashlib
@@ -48,8 +49,10 @@ def score(files: Sequence[Path]) -> list[EvalResult]:
 
 def _folders(files: Sequence[Path]) -> tuple[Path, ...]:
     """List where the judgements lie, then the folders above."""
-    beside = [path.resolve().parent for path in files]
-    return tuple(dict.fromkeys([*beside, *(folder.parent for folder in beside)]))
+    # As named before as meant: a link may lie where its target does not.
+    paths = [*(path.absolute() for path in files), *(path.resolve() for path in files)]
+    above = [(place, folder) for path in paths for place, folder in enumerate(path.parents[:4])]
+    return tuple(dict.fromkeys(folder for _, folder in sorted(above, key=lambda one: one[0])))
 
 
 def _result(judged: Judged, there: Covariates, published: Weights | None) -> EvalResult:

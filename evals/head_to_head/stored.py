@@ -26,10 +26,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evals import stored_files
 from evals.head_to_head.games import swapped
 from evals.head_to_head.matches import LOSS, TIE, WIN, Match, position_consistency, shares, tally
 from evals.protocol import protocol
-from harness.data.files import Table, read_table
+from harness.data.files import Table
 from harness.data.preferences import number
 from harness.errors import DataError
 from harness.reading import read_better
@@ -40,6 +41,8 @@ Names = Mapping[str, str]
 """Models by the id of an answer."""
 
 _UNREAD = Failure(reason="no_verdict", detail="the stored row holds none")
+_OF_A_KIND = re.compile(r"-(generic|default|coding|math)$")
+"""The blog has a reviewer for each kind of question, who are one judge with several prompts."""
 _REVIEW = re.compile(r"review_(.+)_(.+?)\.jsonl?(?:\.gz)?")
 
 
@@ -53,22 +56,25 @@ class Ballot:
     second: str
     verdict: Outcome
     """1 where the first is better, 0.5, or 0."""
+    judge: str = ""
+    """Who gave it; empty where that is not known, and for votes, which are all on one side."""
     points: tuple[float, float] | None = None
 
     @property
     def swapped(self) -> "Ballot":
         """See it from the other side."""
         points = self.points and (self.points[1], self.points[0])
-        return Ballot(self.item, self.second, self.first, swapped(self.verdict), points)
+        seen = swapped(self.verdict)
+        return replace(self, first=self.second, second=self.first, verdict=seen, points=points)
 
 
 def score(files: Sequence[Path]) -> Sequence[EvalResult]:
-    """Compute head-to-head results from stored judgements, one a model.
+    """Compute head-to-head results from stored judgements, one a model and judge.
 
     Raises:
         DataError: a file is not in a format that is known here.
     """
-    tables = [_table(file) for file in files]
+    tables = [stored_files.read(file) for file in files]
     ids = _answer_ids(tables, files)
     ballots = [ballot for table in tables for ballot in _ballots(table, ids)]
     if not ballots:
@@ -77,9 +83,12 @@ def score(files: Sequence[Path]) -> Sequence[EvalResult]:
         )
     pairs = _by_pair(ballots)
     judged = ", ".join(file.name for file in files)
+    remarks = [remark for table in tables for remark in table.remarks]
+    opponents: dict[tuple[str, str], dict[str, list[_Found]]] = {}
+    for (judge, model, opponent), found in pairs.items():
+        opponents.setdefault((judge, model), {})[opponent] = found
     return [
-        _result(model, {b: found for (a, b), found in pairs.items() if a == model}, judged)
-        for model in dict.fromkeys(model for model, _ in pairs)
+        _result(model, judge, met, judged, remarks) for (judge, model), met in opponents.items()
     ]
 
 
@@ -100,13 +109,14 @@ class _Found:
         return [one.points for one in self.sides.values() if one.points is not None]
 
 
-def _by_pair(ballots: Sequence[Ballot]) -> dict[tuple[str, str], list[_Found]]:
-    """Gather the ballots of each pair of models by item, all seen from the same side."""
-    pairs: dict[tuple[str, str], dict[str, dict[bool, Ballot]]] = {}
+def _by_pair(ballots: Sequence[Ballot]) -> dict[tuple[str, str, str], list[_Found]]:
+    """Gather each judge's ballots on each pair of models by item, all seen from the same side."""
+    pairs: dict[tuple[str, str, str], dict[str, dict[bool, Ballot]]] = {}
     for ballot in ballots:
-        straight = (ballot.second, ballot.first) not in pairs
+        straight = (ballot.judge, ballot.second, ballot.first) not in pairs
         seen = ballot if straight else ballot.swapped
-        sides = pairs.setdefault((seen.first, seen.second), {}).setdefault(seen.item, {})
+        pair = (seen.judge, seen.first, seen.second)
+        sides = pairs.setdefault(pair, {}).setdefault(seen.item, {})
         before = sides.get(straight)
         if before is None or isinstance(before.verdict, Failure) or isinstance(seen.verdict, Score):
             sides[straight] = seen
@@ -116,15 +126,25 @@ def _by_pair(ballots: Sequence[Ballot]) -> dict[tuple[str, str], list[_Found]]:
     }
 
 
-def _result(model: str, opponents: Mapping[str, Sequence[_Found]], judged: str) -> EvalResult:
+def _result(
+    model: str,
+    judge: str,
+    opponents: Mapping[str, Sequence[_Found]],
+    judged: str,
+    remarks: Sequence[str],
+) -> EvalResult:
     asked = sorted({found.item for matches in opponents.values() for found in matches})
+    about = [f"stored judgements of {judged}", f"{model} against {', '.join(opponents)}"]
+    caveats = [*([f"judged by {judge}"] if judge else []), *remarks]
+    metrics = (metric for name, found in opponents.items() for metric in _metrics(found, name))
     return EvalResult(
         evaluation="head_to_head",
         model=model,
-        protocol=protocol("head_to_head", "stored", *asked),
-        description=f"stored judgements of {judged}; {model} against {', '.join(opponents)}",
+        protocol=protocol("head_to_head", "stored", judge, *asked),
+        description="; ".join([*about, *caveats]),
         metrics=tuple(
-            metric for name, found in opponents.items() for metric in _metrics(found, name)
+            one.model_copy(update={"note": "; ".join(filter(None, [*caveats, one.note]))})
+            for one in metrics
         ),
         items=tuple(
             ItemResult(
@@ -166,13 +186,6 @@ def _times(estimate: Estimate, n: int) -> Estimate:
     return Estimate(value if value is None else round(value, 9), low, high, estimate.n)
 
 
-def _table(file: Path) -> Table:
-    table = read_table(str(file))
-    if not table.rows:
-        raise DataError(f"{file} is empty; wanted stored judgements")
-    return table
-
-
 def _ballots(table: Table, ids: Names) -> Iterator[Ballot]:
     """Read a file's verdicts by what its first row holds.
 
@@ -206,14 +219,15 @@ _Reader = Callable[[Mapping[str, Any], Table, Names], Iterator[Ballot]]
 def _review(row: Mapping[str, Any], table: Table, ids: Names) -> Iterator[Ballot]:
     """Read a review of the Vicuna blog: two scores from 0 to 10."""
     first, second = _reviewed(row, Path(table.source).name, ids)
+    reviewer = _OF_A_KIND.sub("", _judge(row.get("reviewer_id")))
     points = _points(row.get("score"))
     if points is None:
         failure = Failure(reason="no_score", detail=str(row.get("text", ""))[:160])
-        yield Ballot(str(row["question_id"]), first, second, failure)
+        yield Ballot(str(row["question_id"]), first, second, failure, reviewer)
         return
     one, other = points
     verdict = TIE if one == other else WIN if one > other else LOSS
-    yield Ballot(str(row["question_id"]), first, second, Score(value=verdict), points)
+    yield Ballot(str(row["question_id"]), first, second, Score(value=verdict), reviewer, points)
 
 
 def _points(score: Any) -> tuple[float, float] | None:
@@ -248,7 +262,7 @@ def _answer_ids(tables: Sequence[Table], files: Sequence[Path]) -> Names:
         for path in (*file.parent.glob("answer*.jsonl"), *file.parent.glob("answer*.jsonl.gz"))
     }
     answers = [table for table in tables if _is_answers(table.rows[0].keys())]
-    answers += [read_table(str(path)) for path in sorted(beside - set(files))]
+    answers += [stored_files.read(path) for path in sorted(beside - set(files))]
     return {
         str(row["answer_id"]): str(row["model_id"])
         for table in answers
@@ -264,10 +278,15 @@ def _is_answers(columns: Collection[str]) -> bool:
 def _pair_judgement(row: Mapping[str, Any], table: Table, ids: Names) -> Iterator[Ballot]:
     """Read FastChat's judgement in both orders; its winners are already mapped back."""
     one, other = str(row["model_1"]), str(row["model_2"])
-    item = _turn(row)
+    item, judge = _turn(row), _judge(row.get("judge"))
     said = {"model_1": Score(value=WIN), "model_2": Score(value=LOSS), "tie": Score(value=TIE)}
-    yield Ballot(item, one, other, said.get(str(row.get("g1_winner")), _UNREAD))
-    yield Ballot(item, one, other, said.get(str(row.get("g2_winner")), _UNREAD)).swapped
+    yield Ballot(item, one, other, said.get(str(row.get("g1_winner")), _UNREAD), judge)
+    yield Ballot(item, one, other, said.get(str(row.get("g2_winner")), _UNREAD), judge).swapped
+
+
+def _judge(given: Any) -> str:
+    """Read a judge's name; FastChat writes [model, prompt]."""
+    return str((given[0] if isinstance(given, list) and given else given) or "")
 
 
 def _vote(row: Mapping[str, Any], table: Table, ids: Names) -> Iterator[Ballot]:
@@ -291,13 +310,14 @@ def _annotation(row: Mapping[str, Any], table: Table, ids: Names) -> Iterator[Ba
         sure = preference or 1.5
         verdict = Score(value=TIE if sure == 1.5 else WIN if sure > 1.5 else LOSS)
     item = str(row.get("instruction", row.get("id")))
-    yield Ballot(item, str(row["generator_2"]), str(row["generator_1"]), verdict)
+    model, baseline = str(row["generator_2"]), str(row["generator_1"])
+    yield Ballot(item, model, baseline, verdict, _judge(row.get("annotator")))
 
 
 def _plain(row: Mapping[str, Any], table: Table, ids: Names) -> Iterator[Ballot]:
     """Read a plain row: a verdict for each order, or a winner."""
     item, model, against = str(row["id"]), str(row["model"]), str(row["against"])
-    ballot = Ballot(item, model, against, _UNREAD)
+    ballot = Ballot(item, model, against, _UNREAD, _judge(row.get("judge")))
     if "winner" in row:
         yield replace(ballot, verdict=_said(row["winner"], model, against, WIN))
         return

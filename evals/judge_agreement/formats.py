@@ -6,6 +6,7 @@ llmbar     labels  in the judgements      judgements  result.json
 ranked     labels  in the judgements      judgements  any.jsonl
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from harness.records import EvalResult, Metric
 from harness.statistics.agreement import gatherer
 from harness.statistics.intervals import ratio
 from harness.statistics.pairs import JudgedPair
+
+_ENDING = re.compile(r"\.(jsonl?|csv|parquet)(\.gz)?$")
 
 Is = Callable[[Mapping[str, Any]], bool]
 
@@ -61,10 +64,16 @@ def each(table: Table, needed: Collection[str]) -> Iterator[Mapping[str, Any]]:
 
 
 def stem(table: Table) -> str:
-    """Name a judge by its file, or, where that is just `result`, by the folders it is in."""
-    path = Path(table.source)
-    name = path.name.split(".json")[0]
-    return "/".join(path.parent.parts[-2:]) if name == "result" else name
+    """Name a judge by its file, or, where that is just `result`, by the folders it is in.
+
+    Those of LLMBar are `Neighbor/evaluators/GPT-4/CoT`: the judge's name says on which set.
+    """
+    path = Path(table.source).absolute()
+    name = _ENDING.sub("", path.name)
+    if name != "result":
+        return name
+    judge, of = path.parent.parts[-2:], path.parent.parts[-4:-2]
+    return "/".join(judge) + (f" on {of[0]}" if of[1:] == ("evaluators",) else "")
 
 
 def share(

@@ -12,12 +12,13 @@ not named, it is looked for beside the judgements.
 from collections.abc import Sequence
 from pathlib import Path
 
+from evals import stored_files
 from evals.judge_agreement.formats import Format
 from evals.judge_agreement.llmbar import LLMBAR
 from evals.judge_agreement.pandalm import PANDALM
 from evals.judge_agreement.ranked import RANKED
 from evals.judge_agreement.votes import VOTES
-from harness.data.files import Table, read_table
+from harness.data.files import Table
 from harness.errors import DataError
 from harness.records import EvalResult
 
@@ -34,14 +35,14 @@ def score(files: Sequence[Path]) -> Sequence[EvalResult]:
     Raises:
         DataError: a file is in no known format, or people's labels are missing.
     """
-    tables = [_table(file) for file in files]
+    tables = [stored_files.read(file) for file in files]
     formats = [_format(table) for table in tables]
     found: list[EvalResult] = []
     for one in _FORMATS:
         of_it = [table for table, known in zip(tables, formats, strict=True) if known is one]
         judgements = [table for table in of_it if one.is_judgements(table.rows[0])]
         if judgements:
-            labels = [table for table in of_it if table not in judgements]
+            labels: list[Table] = [table for table in of_it if table not in judgements]
             if not labels and any(map(one.needs_labels, judgements)):
                 labels = [_beside(one, judgements[0])]
             found += one.results(judgements, labels)
@@ -50,14 +51,17 @@ def score(files: Sequence[Path]) -> Sequence[EvalResult]:
                 f"{of_it[0].source} holds what people said and no judge; "
                 "name a file of judgements too"
             )
-    return found
+    remarks = [remark for table in tables for remark in table.remarks]
+    return [_remarked(result, remarks) for result in found]
 
 
-def _table(file: Path) -> Table:
-    table = read_table(str(file))
-    if not table.rows:
-        raise DataError(f"{file} is empty; wanted stored judgements")
-    return table
+def _remarked(result: EvalResult, remarks: Sequence[str]) -> EvalResult:
+    """Say of every figure what was wrong with the files."""
+    metrics = (
+        one.model_copy(update={"note": "; ".join(filter(None, [one.note, *remarks]))})
+        for one in result.metrics
+    )
+    return result.model_copy(update={"metrics": tuple(metrics)})
 
 
 def _format(table: Table) -> Format:
@@ -70,12 +74,12 @@ def _format(table: Table) -> Format:
 
 def _beside(format: Format, judgements: Table) -> Table:
     """Find the labels in the folder of the judgements."""
-    for file in sorted(Path(judgements.source).parent.iterdir()):
+    for file in sorted(Path(judgements.source).parent.glob("*.json*")):
         try:
-            table = read_table(str(file))
+            table = stored_files.read(file)
         except DataError:
             continue  # whatever else lies there
-        if table.rows and format.is_labels(table.rows[0]):
+        if format.is_labels(table.rows[0]):
             return table
     raise DataError(
         f"{judgements.source} holds judgements only; name {format.labels} too, or put it beside"

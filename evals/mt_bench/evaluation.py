@@ -9,14 +9,14 @@ for math, reasoning and coding; the `score` is the mean of the ratings. In pair 
 instead which of two models answered better (Zheng et al. 2023; FastChat's `llm_judge`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from evals.answers import chat_template
-from evals.mt_bench import answering, pair, prompts, questions, scoring, single, stored
+from evals.mt_bench import answering, fastchat, pair, prompts, questions, scoring, single, stored
 from evals.mt_bench.answering import Answers
 from evals.mt_bench.judging import Panel
 from evals.mt_bench.questions import TEMPERATURE, TEMPERATURES, TURNS, item_id
@@ -167,6 +167,12 @@ class MTBench:
             },
         )
 
+    def publish(
+        self, model: ModelRef, result: EvalResult, log: RowLog
+    ) -> Iterator[tuple[str, str]]:
+        """Write the result as its publishers do: names and contents of files, FastChat's."""
+        return fastchat.files(result)
+
     def _rate(
         self, given: Sequence[Answers], panel: Panel, log: RowLog
     ) -> tuple[tuple[ItemResult, ...], tuple[Metric, ...]]:
@@ -241,7 +247,7 @@ class MTBench:
         return (
             f"{len(self.questions.rows)} two-turn questions of {config.data}, answers at most "
             f"{config.max_tokens} tokens, top_p={config.top_p:g}, temperature by category "
-            f"({temperatures}); {how} {panel.judge.ref.name}{repeats}, {self.prompts.wording}, "
+            f"({temperatures}); {how} {panel.judge.ref.known_as}{repeats}, {self.prompts.wording}, "
             f"{panel.sampling.fingerprint}, {panel.readers.rule} is read"
             f"{references}; {chat_template(log)}"
         )

@@ -9,7 +9,9 @@ several times is as many rows, as reruns of FastChat leave them, each a second l
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from evals.mt_bench.questions import TURNS, item_id
@@ -19,6 +21,27 @@ Row = dict[str, Any]
 
 FAILED = -1
 """The score of what could not be scored."""
+
+UNDATED = 0.0
+"""The time stamp of rows of which no time is known, so that a result is always the same bytes."""
+
+
+def files(result: EvalResult) -> Iterator[tuple[str, str]]:
+    """Write a run's result out in FastChat's layout: names and contents of files.
+
+    Time stamps begin at 0, of which FastChat makes nothing. A result without items, as of a first
+    model that has nobody to be compared with, has answers only. Verdicts with corrected references
+    are in no file: FastChat knows one reference a question.
+    """
+    answered = model_answers(result, UNDATED)
+    yield f"model_answer/{_file_name(result.model)}.jsonl", _lines(answered)
+    if result.items:
+        first = result.items[0]
+        judge = f"model_judgment/{_file_name(str(first.details['judge']))}"
+        if first.against is None:
+            yield f"{judge}_single.jsonl", _lines(single_judgments(result, UNDATED))
+        else:
+            yield f"{judge}_pair.jsonl", _lines(pair_judgments(result, UNDATED))
 
 
 def model_answers(result: EvalResult, written_at: float) -> Iterator[Row]:
@@ -84,6 +107,15 @@ def pair_judgments(result: EvalResult, written_at: float) -> Iterator[Row]:
                 "turn": turn,
                 "tstamp": written_at + repeat,
             }
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _file_name(name: str) -> str:
+    """Write a model's name so that it names a file: `org/model` is `org_model`."""
+    return re.sub(r"[^\w.@-]+", "_", name)
 
 
 def _place(item: ItemResult) -> tuple[int | str, int]:

@@ -81,6 +81,19 @@ def single(rows: Sequence[Judged], note: str = "") -> Iterator[Metric]:
     yield from noise(rows)
 
 
+def over_judgements(rows: Sequence[Judged]) -> Iterator[Metric]:
+    """Average over judgements, as FastChat does, where some turns were scored more often."""
+    if len({len(row.values) for row in rows if row.values}) < 2:
+        return
+    by_question: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        by_question[row.question] += row.values
+    estimate = _over_questions(by_question)
+    failed = sum(len(row.outcomes) for row in rows) - estimate.n
+    note = "FastChat's own average, in which a turn counts as often as it was scored"
+    yield estimate.metric("score_over_judgements", failed, note=note)
+
+
 def corrected(rows: Sequence[Judged], note: str = "") -> Metric:
     """Average ratings of which some were given with corrected references."""
     return _mean(rows).metric("score_corrected_references", _failed(rows), note=note)

@@ -9,9 +9,9 @@ is decided so, and counted in the result's description:
 
 * A score that is -1, null or no number from 0 to 10 is a failure. Where a row has no `score` at
   all, but the judge's text, the text is read.
-* A row that stands there twice, in every field the same, counts once. Several rows of one judge on
-  one turn are repeated judgements: their mean counts, as one item. FastChat averages over all rows,
-  which is the same where every turn was judged equally often.
+* A row that stands there twice, in every field the same and the time stamp among them, counts once.
+  Other rows of one judge on one turn are repeated judgements: their mean counts, as one item.
+  FastChat averages over all rows; `score_over_judgements` does, where that is not the same.
 * Turns that no row is about are missing: they are in no mean, and the n is smaller.
 * Categories are those of a `question.jsonl` among the files or beside them, or else the official
   ones by question id; a question of unknown category is in no category's mean.
@@ -27,14 +27,15 @@ from typing import Any, NamedTuple
 
 from pydantic import JsonValue
 
-from evals.mt_bench import lines, scoring
+from evals import stored_files
+from evals.mt_bench import scoring
 from evals.mt_bench.judging import written
-from evals.mt_bench.lines import Line
 from evals.mt_bench.pair import swapped, together
 from evals.mt_bench.questions import OFFICIAL, TURNS, question_id
 from evals.mt_bench.reading import last_rating
 from evals.mt_bench.scoring import LOSS, TIE, WIN, Judged
 from evals.protocol import protocol
+from harness.data.files import Table
 from harness.errors import DataError
 from harness.records import EvalResult, Failure, ItemResult, Metric, Outcome, Score
 from harness.verdicts import Reading
@@ -45,6 +46,13 @@ FORMATS = (
 )
 UNKNOWN_JUDGE = "unknown judge"
 HIGHEST = 10.0
+
+
+class Line(NamedTuple):
+    """A row, and where it stands."""
+
+    where: str
+    row: Mapping[str, Any]
 
 
 class Turn(NamedTuple):
@@ -107,16 +115,16 @@ def score(files: Sequence[Path]) -> list[EvalResult]:
     remarks: list[str] = []
     seen: set[str] = set()
     for file in files:
-        read = lines.read(file)
-        remarks.extend(read.remarks)
-        for line in read.lines:
+        table = stored_files.read(file)
+        remarks.extend(table.remarks)
+        for line in _lines(table):
             if _is_question(line.row):
                 asked.append(line)
                 continue
             content = json.dumps(line.row, sort_keys=True)
             for model, opponent, said in _sayings(line):
                 one = found[model, _judge(line.row)[0]]
-                if content in seen:
+                if content in seen and "tstamp" in line.row:
                     one.copies += 1
                 else:
                     one.said[opponent][_turn(line)].append(said)
@@ -125,6 +133,10 @@ def score(files: Sequence[Path]) -> list[EvalResult]:
         raise DataError(f"no judgements in {', '.join(map(str, files))}; {FORMATS}")
     known = _asked(asked or _beside(files))
     return [_result(model, judge, one, known, remarks) for (model, judge), one in found.items()]
+
+
+def _lines(table: Table) -> list[Line]:
+    return [Line(table.where(index), row) for index, row in enumerate(table.rows)]
 
 
 def _is_question(row: Mapping[str, Any]) -> bool:
@@ -226,7 +238,8 @@ def _beside(files: Sequence[Path]) -> list[Line]:
     places = [folder for file in files for folder in file.absolute().parents[:2]]
     found = (place / "question.jsonl" for place in places)
     beside = next((file for file in found if file.is_file()), None)
-    return [*lines.read(beside).lines] if beside else []
+    there = _lines(stored_files.read(beside)) if beside else []
+    return [line for line in there if _is_question(line.row)]
 
 
 def _asked(rows: Sequence[Line]) -> Asked:
@@ -245,18 +258,20 @@ def _asked(rows: Sequence[Line]) -> Asked:
 def _result(
     model: str, judge: str, found: Found, asked: Asked, remarks: Sequence[str]
 ) -> EvalResult:
-    note = f"judged by {judge}"
     metrics: list[Metric] = []
     items: list[ItemResult] = []
     parts: list[str] = []
     for opponent, said in found.said.items():
         judged = _judged(said, asked.categories)
+        there, *caveats = _state(opponent, judged, said, asked)
+        note = "; ".join((f"judged by {judge}", *caveats, *remarks))
         if opponent is None:
             metrics += scoring.single(judged, note)
+            metrics += scoring.over_judgements(judged)
         else:
             metrics += scoring.pair(judged, opponent, note)
         items += (_item(row, judge, opponent, said[Turn(row.question, row.turn)]) for row in judged)
-        parts += _state(opponent, judged, said, asked)
+        parts += there, *caveats
     if found.copies:
         parts.append(f"{found.copies} exact copies of rows left out")
     return EvalResult(
@@ -285,15 +300,15 @@ def _judged(said: Sayings, categories: Mapping[str, str]) -> list[Judged]:
 def _state(
     opponent: str | None, judged: Sequence[Judged], said: Sayings, asked: Asked
 ) -> Iterator[str]:
-    """Say how many turns there are, and what is the matter with how many."""
+    """Say how many turns there are, and then what is the matter with how many."""
     what = f"compared with {opponent}" if opponent else "rated"
     missing = asked.missing(said)
+    of = "" if missing is None else f" of {len(asked.turns)}"
+    yield f"{len(judged)}{of} turns {what}"
     if missing is None:
-        yield f"{len(judged)} turns {what}, of questions that are not all known"
-    else:
-        yield f"{len(judged)} of {len(asked.turns)} turns {what}"
-    if missing:
-        yield f"{missing} missing"
+        yield "questions that are not all known"
+    elif missing:
+        yield f"{missing}{of} turns missing"
     reasons = Counter(row.outcome.reason for row in judged if isinstance(row.outcome, Failure))
     if reasons:
         causes = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
@@ -301,6 +316,9 @@ def _state(
     repeated = sum(len(row.outcomes) > 1 for row in judged)
     if repeated:
         yield f"{repeated} judged more than once, whose mean counts"
+    unread = sum(len(row.outcomes) - len(row.values) for row in judged if row.values)
+    if unread:
+        yield f"{unread} judgements failed whose turn another one scored"
     remarks = Counter(one.remark for sayings in said.values() for one in sayings if one.remark)
     yield from (f"{count} {remark}" for remark, count in remarks.items())
     unknown = sum(row.category is None for row in judged)

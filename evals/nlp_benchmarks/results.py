@@ -13,7 +13,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Figures = dict[str, Any]
 """As in lm-eval: `{"acc,none": 0.5, "acc_stderr,none": 0.01, "sample_len": 500, ...}`."""
+
+UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+"""The date of files of which no time is known, so that a result is always the same bytes."""
 
 _TOLERANCE = 1e-9
 
@@ -68,9 +71,9 @@ def files(
         runs: Benchmarks that one model answered.
         model: Which, with its fingerprint.
         chat_template: A hash of its chat template.
-        date: When.
+        date: When. lm-eval's names have no time zone, and its readers expect a date in them.
     """
-    when = date.isoformat().replace(":", "-")
+    when = date.replace(tzinfo=None).isoformat().replace(":", "-")
     content = _results(runs, model, date) | {"chat_template_sha": chat_template}
     yield f"results_{when}.json", _json(content, indent=2)
     for run in runs:
@@ -238,4 +241,5 @@ def _json(content: Any, indent: int | None = None) -> str:
     def plain(value: Any) -> Any:
         return f"{value.__module__}.{value.__qualname__}" if callable(value) else value.item()
 
-    return json.dumps(content, indent=indent, ensure_ascii=False, default=plain)
+    # In ASCII, so that half a surrogate pair, which a server may send, can be written.
+    return json.dumps(content, indent=indent, default=plain)

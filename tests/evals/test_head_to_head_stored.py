@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -171,6 +172,41 @@ def test_annotations_of_alpaca_eval_in_one_order_or_both(store):
 def test_plain_rows(store, first, second, counted):
     row = {"id": "p1", "model": "M2", "against": "M1", "verdict_1": first, "verdict_2": second}
     assert tally(score(store("rows.jsonl", [row]))["M2"], "M1") == counted
+
+
+def test_judges_are_kept_apart_and_said(store):
+    rows = [pair(81, "model_1", "model_1"), pair(82, "tie", "tie")]
+    others = [row | {"judge": "claude"} for row in (pair(81, "model_2", "model_2"),)]
+    gpt, claude = HeadToHead.score([store("pair.jsonl", [*rows, *others])])
+    assert (gpt.model, tally(gpt, "b")) == ("a", (1, 1, 0, 0))
+    assert (claude.model, tally(claude, "b")) == ("a", (0, 0, 1, 0))
+    assert [one.metric("win", "b").note for one in (gpt, claude)] == [
+        "judged by gpt-4",
+        "judged by claude",
+    ]
+    assert gpt.protocol != claude.protocol
+
+
+def test_reviewers_of_kinds_of_questions_are_one_judge(store):
+    kinds = [f"gpt-4-0328-{kind}" for kind in ("generic", "coding", "math")]
+    rows = [review(k, [9, 1], reviewer_id=kind) for k, kind in enumerate(kinds)]
+    [result] = HeadToHead.score([store("review_a_b.jsonl", rows)])
+    assert result.metric("total", "b").value == 27
+    assert result.metric("total", "b").note.startswith("judged by gpt-4-0328; sum of points")
+
+
+def test_a_torn_line_is_told_with_every_figure(store):
+    file = store("review_a_b.jsonl", REVIEWS)
+    file.write_text(file.read_text()[:-9])
+    [result] = score(file).values()
+    assert all("torn last line of review_a_b.jsonl left out" in m.note for m in result.metrics)
+    assert tally(result, "b") == (1, 1, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["organisation/name", "organisation/name:config:split"])
+def test_what_is_no_file_is_not_looked_for_elsewhere(name):
+    with pytest.raises(DataError, match="No such file"):
+        score(Path(name))
 
 
 def test_one_result_a_model_with_all_that_it_met(store):

@@ -300,7 +300,7 @@ def test_the_external_judge_is_measured_once_for_all_models(agreement, fake, log
     assert {m.name.removeprefix("external/") for m in external[0]} == {
         m.name for m in first.metrics if not m.name.startswith("external/")
     }
-    assert {m.note for m in external[0]} == {"judged by strong"}
+    assert {m.note for m in external[0]} == {"judged by strong (weights of strong)"}
     assert "external: strong:weights of strong microworld@" in second.description
 
 

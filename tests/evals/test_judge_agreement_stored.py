@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -194,24 +195,34 @@ BAR = [bar(1, "1", "1"), bar(2, "2", "1"), bar(2, "1", "1"), bar(1, None, "1")]
 
 def test_llmbar_in_both_orders(store):
     result = one(store("Natural/evaluators/GPT-4/Vanilla/result.json", BAR))
-    assert result.model == "GPT-4/Vanilla"
+    assert result.model == "GPT-4/Vanilla on Natural"
     assert result.metric("accuracy").value == pytest.approx(3 / 6)
     assert (result.metric("accuracy").n, result.metric("accuracy").failed) == (3, 1)
     assert counts(result, "accuracy_order_1") == (2, 3, 1)
     assert counts(result, "accuracy_order_2") == (2, 4, 0)
     assert counts(result, "both_right") == (1, 3, 1)
     assert counts(result, "same_verdict") == (2, 3, 1)
-    assert result.metric("accuracy_failures_wrong").value == pytest.approx(4 / 8)
+    assert result.metric("accuracy_published").value == pytest.approx(4 / 8)
+
+
+def test_a_result_named_from_its_own_folder_still_names_the_judge(store, monkeypatch):
+    monkeypatch.chdir(store("Neighbor/evaluators/GPT-4/CoT/result.json.gz", BAR).parent)
+    assert one(Path("result.json.gz")).model == "GPT-4/CoT on Neighbor"
+    monkeypatch.chdir(store("judges/mine/result.json", BAR).parent)
+    assert one(Path("result.json")).model == "judges/mine"
 
 
 def test_a_rating_of_llmbar_that_is_no_number_is_a_failure(store):
-    """The published code makes a winner up for it."""
+    """The published code makes two winners up for it, one in each order, and counts them."""
     rows = [
-        bar(1, "1", "1", score_1=["7", "stop"], score_2=["3", "stop"]),
+        bar(1, "1", "1", score_1=[" 7 ", "stop"], score_2=["3", "stop"]),
         bar(1, "1", "2", score_1=["I like it", "stop"], score_2=["3", "stop"]),
+        bar(1, "1", "2", score_1=["7.5", "stop"], score_2=["3", "stop"]),
     ]
     result = one(store("rating.json", rows))
-    assert counts(result, "accuracy") == (1, 1, 1)
+    assert counts(result, "accuracy") == (1, 1, 2)
+    assert counts(result, "both_right") == (1, 1, 2)
+    assert result.metric("accuracy_published").value == pytest.approx(4 / 6)
 
 
 def test_llmbar_results_are_held_against_their_data_set(store):
@@ -285,6 +296,27 @@ def test_judges_in_one_file_are_told_apart(store):
     assert [result.model for result in score(store("both.jsonl", rows))] == ["a", "b"]
 
 
+def test_scores_in_a_csv_file(store):
+    file = store("mine.csv", [])
+    file.write_text("prompt,score_chosen,score_rejected\np,5,3\nq,2,4\nr,,4\n")
+    result = one(file)
+    assert (result.model, counts(result, "pairwise_accuracy")) == ("mine", (1, 2, 1))
+
+
+def test_a_torn_line_is_told_with_every_figure(store):
+    file = store("mine.jsonl", RANKED)
+    whole = one(file)
+    file.write_text(file.read_text() + '{"prompt": "p", "resp')
+    torn = one(file)
+    assert [m.value for m in torn.metrics] == [m.value for m in whole.metrics]
+    assert all("torn last line of mine.jsonl left out" in m.note for m in torn.metrics)
+
+
+def test_what_is_no_file_is_not_looked_for_elsewhere():
+    with pytest.raises(DataError, match="No such file"):
+        score(Path("organisation/name"))
+
+
 def test_what_is_no_judgement_is_refused(store):
     with pytest.raises(DataError, match=r"the columns prompt, rank; wanted MT-Bench votes"):
         score(store("ranks.jsonl", [{"prompt": "p", "rank": 0}]))
@@ -352,7 +384,7 @@ def test_the_published_statistics_of_llmbar(evaluator):
         "accuracy_order_1": "correct_False",
         "accuracy_order_2": "correct_True",
         "accuracy": "correct_average",
-        "accuracy_failures_wrong": "correct_average",
+        "accuracy_published": "correct_average",
         "both_right": "correct_both",
         "same_verdict": "equal",
     }

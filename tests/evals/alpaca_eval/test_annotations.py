@@ -100,7 +100,7 @@ def test_rows_without_outputs_still_have_a_preference(annotations):
             [{"instruction": "Why?", "output": "So.", "generator": "mine"}],
             "has no judgements|holds no",
         ),
-        ([], "holds no judgements"),
+        ([], "is empty"),
         ([row(0), {"preference": 1}], "entry 2, has no instruction"),
     ],
 )

@@ -245,7 +245,7 @@ def test_the_micro_world_by_the_exact_examiner(fake, log):
         ([*ROWS, ROWS[3]], "has the instruction 'Instruction 3' twice"),
         ([*ROWS, {**ROWS[3], "instruction": "New", "generator": "mine"}], "outputs of gpt4_1106_p"),
         ([{"instruction": "Why?"}], "entry 1, lacks instruction or output"),
-        ([], "outputs of nobody"),
+        ([], "is empty"),
     ],
 )
 def test_reference_outputs_that_cannot_be_used(tmp_path, rows, says):

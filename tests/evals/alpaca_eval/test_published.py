@@ -2,13 +2,12 @@
 
 import pytest
 
-from evals.alpaca_eval import controlled, instructions, leaderboard, length_control
-from evals.alpaca_eval.annotations import read
+from evals.alpaca_eval import annotations, controlled, instructions, leaderboard, length_control
 from evals.alpaca_eval.controlled import control_by_position
 from evals.alpaca_eval.covariates import find, read_weights
 from evals.alpaca_eval.evaluation import AlpacaEval
-from evals.alpaca_eval.files import read_rows, read_table
 from evals.alpaca_eval.judging import Pair, Verdict, from_package, preference
+from evals.stored_files import read, read_csv
 from harness.protocols import Step
 from harness.records import Score
 from tests.shared_data import shared
@@ -81,7 +80,7 @@ def test_length_controlled_by_published_weights_and_fitted_again(results, model)
 @pytest.mark.parametrize("model", RANKS)
 def test_the_places_are_those_of_the_leaderboard(results, model):
     rank = results[model].metric("leaderboard_rank/length_controlled_win_rate")
-    table = read_table(shared("alpaca_eval/leaderboard_weighted_alpaca_eval_gpt4_turbo.csv"))
+    table = read_csv(shared("alpaca_eval/leaderboard_weighted_alpaca_eval_gpt4_turbo.csv"))
     better = [
         row
         for row in table
@@ -92,7 +91,7 @@ def test_the_places_are_those_of_the_leaderboard(results, model):
 
 
 def test_all_published_weights_give_the_published_rates():
-    table = read_table(shared("alpaca_eval/leaderboard_weighted_alpaca_eval_gpt4_turbo.csv"))
+    table = read_csv(shared("alpaca_eval/leaderboard_weighted_alpaca_eval_gpt4_turbo.csv"))
     weights = read_weights(shared("alpaca_eval/lc_glm_weights.csv"))
     difficulty = find({}, [shared("alpaca_eval")]).difficulty
     rates = {row[""]: float(row["length_controlled_winrate"]) for row in table}
@@ -106,14 +105,14 @@ def test_all_published_weights_give_the_published_rates():
 
 
 def test_the_instructions_are_known_by_place():
-    rows = read_rows(shared("alpaca_eval/model_outputs/gpt4_1106_preview.json"))
+    rows = read(shared("alpaca_eval/model_outputs/gpt4_1106_preview.json")).rows
     assert [instructions.position(row["instruction"]) for row in rows] == list(range(805))
     assert len(rows) == instructions.TOTAL
 
 
 @pytest.mark.parametrize(("model", "undecided"), [("claude-2", 1), ("alpaca-7b", 3)])
 def test_stored_preferences_are_those_of_the_log_probs_and_the_swap(model, undecided):
-    [judged] = read([shared(f"{FOLDER}/{model}.json.gz")])
+    [judged] = annotations.read([shared(f"{FOLDER}/{model}.json.gz")])
     annotator = from_package("weighted_alpaca_eval_gpt4_turbo")
     compared = 0
     for one in judged.annotations:
@@ -138,7 +137,7 @@ def test_stored_preferences_are_those_of_the_log_probs_and_the_swap(model, undec
 
 def test_missing_rows_shift_no_difficulty(monkeypatch):
     monkeypatch.setattr(length_control, "RESAMPLES", 1)
-    [judged] = read([shared(f"{FOLDER}/claude-2.json.gz")])
+    [judged] = annotations.read([shared(f"{FOLDER}/claude-2.json.gz")])
     fewer = type(judged)(judged.model, judged.reference, judged.annotator, judged.annotations[3:])
     there = find({}, [shared("alpaca_eval")])
     by_id = controlled.control(fewer, there).found.value
@@ -147,5 +146,5 @@ def test_missing_rows_shift_no_difficulty(monkeypatch):
 
 
 def test_the_package_has_the_shared_leaderboard():
-    table = read_table(shared("alpaca_eval/leaderboard_weighted_alpaca_eval_gpt4_turbo.csv"))
+    table = read_csv(shared("alpaca_eval/leaderboard_weighted_alpaca_eval_gpt4_turbo.csv"))
     assert leaderboard._table() == table

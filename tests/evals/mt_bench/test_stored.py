@@ -72,7 +72,7 @@ def test_rows_with_and_without_text_are_averaged(scored):
         (True, "not_scored"),
         (11, "out_of_range"),
         (-2, "out_of_range"),
-        (math.inf, "out_of_range"),
+        (math.inf, "not_scored"),
     ],
 )
 def test_what_is_no_score_is_counted_and_never_averaged(scored, score, reason):
@@ -121,14 +121,22 @@ def test_missing_rows_make_n_smaller_and_are_told(scored):
     assert result.metric("score").n == 157
     assert result.metric("score").failed == 0
     assert result.metric("score_writing").n == 17
-    assert "157 of 160 turns rated; 3 missing" in result.description
+    assert "157 of 160 turns rated; 3 of 160 turns missing" in result.description
+    assert "3 of 160 turns missing" in result.metric("score").note
 
 
 def test_exact_copies_count_once(scored):
-    [result] = scored(WHOLE, WHOLE[:5])
-    assert values(result) == values(scored(WHOLE)[0])
+    rows = [{**row, "tstamp": 1.5} for row in WHOLE]
+    [result] = scored(rows, rows[:5])
+    assert values(result) == values(scored(rows)[0])
     assert result.metric("score").n == 160
     assert "5 exact copies of rows left out" in result.description
+
+
+def test_equal_rows_without_a_time_are_judgements_that_agree(scored):
+    [result] = scored([rated(81, 1, score) for score in (8, 8, 5)])
+    assert (result.metric("score").value, result.metric("score").n) == (7, 1)
+    assert result.metric("score_over_judgements") is None
 
 
 def test_several_judgements_of_a_turn_are_one_item(scored):
@@ -138,8 +146,18 @@ def test_several_judgements_of_a_turn_are_one_item(scored):
     assert result.items[0].outcome == Score(value=4)  # of 1 and 7
     assert result.items[3].outcome == Score(value=2)  # of 2 and a failure
     assert "2 judged more than once, whose mean counts" in result.description
+    assert "1 judgements failed whose turn another one scored" in result.metric("score").note
     assert result.metric("judge_noise") is None
     assert values(scored(again, WHOLE)[0]) == values(result)
+
+
+def test_fastchats_mean_over_rows_stands_beside_where_it_is_another(scored):
+    rows = [rated(81, 1, 2), rated(81, 1, 4), rated(82, 1, 9), rated(82, 1, -1), rated(83, 1, -1)]
+    [result] = scored(rows)
+    score, over = result.metric("score"), result.metric("score_over_judgements")
+    assert (score.value, score.n, score.failed) == (6, 2, 1)
+    assert (over.value, over.n, over.failed) == (5, 3, 2)
+    assert "FastChat's own average" in over.note
 
 
 def test_a_whole_second_run_tells_the_judges_spread(scored):
@@ -156,7 +174,10 @@ def test_one_result_for_every_model_and_judge(scored):
         rated(81, 2, 5, model="a", judge=["claude", "single-v1"]),
         {"question_id": 81, "model": "b", "turn": 1, "score": 9},
     ]
-    found = [(r.model, values(r)["score"], r.metrics[0].note) for r in scored(rows[:2], rows[2:])]
+    found = [
+        (r.model, values(r)["score"], r.metrics[0].note.partition(";")[0])
+        for r in scored(rows[:2], rows[2:])
+    ]
     assert found == [
         ("a", 2, "judged by gpt-4"),
         ("b", 2, "judged by gpt-4"),
@@ -176,7 +197,7 @@ OTHERS = [rated(201, 1, 4), rated(201, 2, 6), rated(202, 1, 1)]
 def test_other_questions_have_no_category(scored):
     [result] = scored(OTHERS)
     assert set(values(result)) == {"score", "score_turn_1", "score_turn_2"}
-    assert "3 turns rated, of questions that are not all known" in result.description
+    assert "3 turns rated; questions that are not all known" in result.description
     assert "3 of unknown category" in result.description
     assert "missing" not in result.description
 
@@ -185,7 +206,7 @@ def test_questions_among_the_files_tell_the_categories(scored):
     for order in ({"a": OTHERS, "b": QUESTIONS}, {"a": QUESTIONS, "b": OTHERS}):
         [result] = scored(**order)
         assert (values(result)["score_cooking"], values(result)["score_math"]) == (5, 1)
-        assert "3 of 4 turns rated; 1 missing" in result.description
+        assert "3 of 4 turns rated; 1 of 4 turns missing" in result.description
 
 
 @pytest.mark.parametrize("place", [".", ".."])
@@ -228,7 +249,7 @@ def test_pairs_count_for_both_models(scored):
     ]  # fmt: skip
     assert [getattr(item.outcome, "value", None) for item in two.items[:2]] == [0, 1]
     assert {(metric.n, metric.failed) for metric in one.metrics} == {(5, 3)}
-    assert "8 of 160 turns compared with M1; 152 missing; 3 failed (no_choice 3)" in one.description
+    assert "8 of 160 turns compared with M1; 152 of 160 turns missing; 3 failed" in one.description
 
 
 def test_every_opponent_has_rates_of_its_own(scored):
@@ -282,9 +303,10 @@ def test_what_is_no_judgement_is_an_error_that_says_where(scored, row, message):
 
 
 def test_files_without_judgements_are_an_error(scored):
-    for rows in ([], QUESTIONS):
-        with pytest.raises(DataError, match=r"no judgements in .*file0\.jsonl; wanted FastChat's"):
-            scored(rows)
+    with pytest.raises(DataError, match=r"no judgements in .*file0\.jsonl; wanted FastChat's"):
+        scored(QUESTIONS)
+    with pytest.raises(DataError, match=r"file0\.jsonl is empty"):
+        scored([])
 
 
 def test_a_torn_line_is_told_in_the_result(tmp_path):
@@ -293,6 +315,15 @@ def test_a_torn_line_is_told_in_the_result(tmp_path):
     [result] = MTBench.score([path])
     assert result.metric("score").n == 1
     assert "torn last line of single.jsonl left out" in result.description
+    assert "torn last line of single.jsonl left out" in result.metric("score").note
+
+
+def test_other_questions_beside_the_files_do_no_harm(tmp_path):
+    path = tmp_path / "single.jsonl"
+    path.write_text(json.dumps(rated(81, 1, 4)))
+    (tmp_path / "question.jsonl").write_text('{"question_id": 1, "prompt": "Why?"}')
+    [result] = MTBench.score([path])
+    assert values(result)["score_writing"] == 4
 
 
 def test_the_command_prints_what_was_found(tmp_path):
@@ -303,6 +334,14 @@ def test_the_command_prints_what_was_found(tmp_path):
     assert {(row["model"], row["evaluation"]) for row in rows} == {("m", "mt_bench")}
     shown = CliRunner().invoke(app, ["score", "mt_bench", str(path)]).output
     assert "160 of 160 turns rated" in shown
+
+
+def test_a_models_name_is_shown_as_it_is(tmp_path):
+    path = tmp_path / "single.jsonl"
+    path.write_text(json.dumps(rated(81, 1, 4, model="mine[/b] :smile:")))
+    shown = CliRunner().invoke(app, ["score", "mt_bench", str(path)])
+    assert shown.exit_code == 0
+    assert " mine[/b] :smile:  score " in shown.output
 
 
 # ---------------------------------------------------------------- published figures
