@@ -139,12 +139,10 @@ class Bench:
             self.engine.plugin.check(self.config.model)
         judged = [built for built in self.evaluations if built.plugin.needs_judge]
         if self.config.judge and self.judge and judged and isinstance(self.judge.plugin, Remote):
-            judge = self.config.judge.model
-            self.judge.plugin.check(judge)
+            judge, accept = self.config.judge.model, self.judge.plugin.accept
             models = lineage(self.config.model, self.config.iterations)
-            asked = sum(
-                forecast(judged, models, judge, self.judge.plugin.accept).values(), start=Workload()
-            )
+            asked = sum(forecast(judged, models, judge, accept).values(), start=Workload())
+            self.judge.plugin.check(judge)  # after the rehearsal, which is free
             display.note(
                 f"the whole run asks {judge.location} about {asked.calls:,} times: "
                 f"{asked.input_tokens:,} tokens in, at most {asked.output_tokens:,} out, "

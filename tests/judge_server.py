@@ -12,6 +12,7 @@
     JudgeServer(reply, delay=0.05)                     every call takes 50 ms
     JudgeServer(reply, trouble=at_random(0.2))         a fifth of all calls fail, by a seed
     JudgeServer(reply, trouble=lambda body, nth: "error" if nth == 0 else None)
+    JudgeServer(reply, trouble=without_logprobs)       400 for whatever asks for log-probabilities
     JudgeServer(reply, most_at_once=4)                 429 for the fifth call at once
     JudgeServer(reply, served="judge-2026", key="sk-x")
     JudgeServer(language=WordModel([" dog"]), context=64)   text completions too, as vLLM's
@@ -21,6 +22,7 @@ Troubles, by name (`throttle:0.05` also asks for a pause of so many seconds):
 
     throttle quota error unavailable reset hang garbage no_choices empty        for `nth` calls
     cut refuse filter filtered too_long bad wrong_model unauthorized forbidden no_model echo_key
+    no_logprobs
 
 `nth` counts how often the same body came before. By hand: `python -m tests.judge_server --delay
 0.05` serves until its input ends.
@@ -68,6 +70,11 @@ def at_random(share: float, names: Sequence[str] = PASSING, seed: int = 0) -> Tr
         return random.choice(names) if random.random() < share else None
 
     return trouble
+
+
+def without_logprobs(body: Body, nth: int) -> str | None:
+    """Trouble for every call that asks for log-probabilities."""
+    return "no_logprobs" if "logprobs" in body else None
 
 
 @dataclass(frozen=True)
@@ -171,8 +178,11 @@ class JudgeServer:
             listening.set()
             await self._stop.wait()
             server.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
+            # Again, since connections that were just taken begin their tasks a little later.
+            while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
 
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(serve()))
         self._thread.start()
@@ -182,7 +192,7 @@ class JudgeServer:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
-        self._loop.run_until_complete(asyncio.sleep(0))  # the cancelled ones end
+        self._loop.run_until_complete(asyncio.sleep(0))  # transports close
         self._loop.close()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -366,6 +376,8 @@ class JudgeServer:
                 )
             case "bad":
                 return _error(400, "unsupported_parameter", "Unsupported parameter: 'seed'")
+            case "no_logprobs":
+                return _error(400, None, "logprobs are not supported with this model")
             case "unauthorized" | "echo_key":
                 return _error(401, "invalid_api_key", f"not {received.headers['authorization']}")
             case "forbidden":

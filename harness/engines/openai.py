@@ -37,13 +37,15 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, model_validator
 
-from harness.protocols import Workload
+from harness.protocols import Request, Workload
 from harness.records import ModelRef, Record
-from harness.remote import prices
+from harness.remote import families, prices
+from harness.remote.calls import chat
 from harness.remote.estimate import estimate
 
 if TYPE_CHECKING:
     from harness.remote.model import Checked, RemoteModel
+    from harness.remote.preflight import Preflight
 
 _VARIABLE = re.compile(r"(?!.*[A-Z0-9]{20})[A-Z_][A-Z0-9_]*")
 """A variable's name. Neither small letters nor long runs: those are keys."""
@@ -123,8 +125,8 @@ class OpenAI:
         self.books: Path | None = None
         self._checked: dict[ModelRef, Checked] = {}
         """What was found out, until it is in the books."""
-        self._contexts: dict[str, int | None] = {}
-        """By location, where the server told."""
+        self._found: dict[str, Preflight] = {}
+        """The same, for good, by location."""
 
     def keep_books(self, folder: Path) -> None:
         """Keep the ledger of all calls, and the answers already paid for, in this folder."""
@@ -136,12 +138,23 @@ class OpenAI:
         Raises:
             JudgeUnavailable: no key, no such model, shut down, or not the one that was pinned.
             ConfigError: a cap on the cost was set, and what a call costs is not known.
+            StoreError: the books cannot be read or written.
         """
         check: Callable[[ModelRef, OpenAI.Config, Path | None], Checked]
         check = import_module("harness.remote.model").check
         checked = check(model, self.config, self.books)
         self._checked[model] = checked
-        self._contexts[model.location] = checked.found.context
+        if checked.found is not None:
+            self._found[model.location] = checked.found
+
+    def accept(self, model: ModelRef, request: Request) -> None:
+        """Find out, without asking anybody, whether the model can be sampled like that.
+
+        Raises:
+            ConfigError: its family cannot.
+        """
+        if chat(request.prompt):
+            families.check(model.location, request.sampling, self.config.reasoning_effort)
 
     def cost(self, model: ModelRef, calls: Workload) -> str:
         """Say what calls will cost, as far as that is known."""
@@ -161,11 +174,11 @@ class OpenAI:
             StoreError: the books cannot be read or written.
         """
         load: Callable[
-            [ModelRef, OpenAI.Config, Path | None, Checked | None, int | None], RemoteModel
+            [ModelRef, OpenAI.Config, Path | None, Checked | None, Preflight | None], RemoteModel
         ]
         load = import_module("harness.remote.model").load
-        checked, context = self._checked.pop(model, None), self._contexts.get(model.location)
-        loaded = load(model, self.config, self.books, checked, context)
+        checked, found = self._checked.pop(model, None), self._found.get(model.location)
+        loaded = load(model, self.config, self.books, checked, found)
         try:
             yield loaded
         finally:

@@ -8,7 +8,6 @@ made, and settles it afterwards. All engines of a run share its books, so that a
 one of the whole run.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,6 +19,10 @@ from harness.remote.prices import Price
 from harness.remote.replies import Heard, Reply, read
 
 LEDGER, ANSWERS = "ledger.jsonl", "answers.sqlite"
+
+
+class LogprobsRefused(JudgeUnavailable):
+    """The server answers no call that asks for log-probabilities."""
 
 
 class Accounts:
@@ -94,11 +97,16 @@ class Accounts:
         self._enter(call.key, attempt, heard, reply, bound, batch)
         return reply
 
-    def take_up(self, served: str, heard: Iterable[Heard]) -> None:
-        """Write down the calls that found out, before all others, which model answers."""
-        self.served = self.served or served
-        for one in heard:
-            self._enter("check", 1, one, read(one), None, batch=False)
+    def affords(self, call: Call) -> bool:
+        """Whether enough is left for a call, whatever it comes to."""
+        cost = self.most_cost(call) or 0.0
+        return self.most is None or (
+            self._spent < self.most and self._spent + self._reserved + cost <= self.most
+        )
+
+    def take_up(self, call: Call, heard: Heard) -> None:
+        """Write down a call of the check: its cost, not its answer, which is to no row."""
+        self._enter(call.key, 1, heard, read(heard), self.most_cost(call), batch=False)
 
     def _enter(
         self,
@@ -158,6 +166,14 @@ class Accounts:
             system_fingerprint=reply.system_fingerprint,
             service_tier=reply.service_tier,
             usage=reply.usage,
+        )
+
+    def no_logprobs(self, reply: Reply) -> "LogprobsRefused":
+        """Say that the server refuses whatever asks for log-probabilities."""
+        return LogprobsRefused(
+            f"{self.target.host} refuses the log-probabilities that are asked of "
+            f"{self.target.model} ({reply.detail}); every answer is kept: ask a server that gives "
+            "them, or one that gives none at all"
         )
 
     def wrong(self, reply: Reply) -> JudgeUnavailable:

@@ -149,6 +149,8 @@ class _Rounds:
         """Say why no call is going to be answered."""
         if reply.status == "wrong_model":
             return self._batched._accounts.wrong(reply)
+        if reply.status == "no_logprobs":
+            return self._batched._accounts.no_logprobs(reply)
         return JudgeUnavailable(
             f"{self._batched._endpoint.host} answers no call to "
             f"{self._batched._accounts.target.model} ({reply.detail}); every answer is kept: see "

@@ -22,6 +22,7 @@ from harness.protocols import Continuation, Message, Prompt, Request, Sampling
 from harness.remote.families import Text, body, scoring_body, text_body
 
 _PER_MESSAGE = 16  # tokens around a message's text, at the very most
+_LOGPROBS = {"logprobs", "top_logprobs"}
 _BYTES_PER_TOKEN = 4  # of English; for estimates, never for bounds
 
 
@@ -60,6 +61,8 @@ class Target:
     model: str
     pinned: str | None
     reasoning_effort: str | None
+    logprobs: bool | None = None
+    """Whether it gives log-probabilities: where not, none are asked for. None: nobody knows."""
 
     def calls(self, requests: Iterable[Request]) -> list[Call]:
         """Plan the calls that answer requests, each question once.
@@ -67,12 +70,18 @@ class Target:
         Raises:
             ConfigError: the model's family cannot sample like that.
         """
+        return self._plan((one, index) for one in requests for index in range(one.sampling.n))
+
+    def again(self, calls: Iterable[Call]) -> list[Call]:
+        """Plan the same calls by what is known now."""
+        return self._plan(row for call in calls for row in call.rows)
+
+    def _plan(self, rows: Iterable[tuple[Request, int]]) -> list[Call]:
         calls: dict[str, Call] = {}
-        for request in requests:
-            for index in range(request.sampling.n):
-                asked = self._asked(request.prompt, _one(request, index))
-                key = self._key(asked, sample=index)
-                calls.setdefault(key, Call(key, asked)).rows.append((request, index))
+        for request, index in rows:
+            asked = self._asked(request.prompt, _one(request, index))
+            key = self._key(asked, sample=index)
+            calls.setdefault(key, Call(key, asked)).rows.append((request, index))
         return list(calls.values())
 
     def scoring(self, continuations: Iterable[Continuation]) -> list[Call]:
@@ -88,8 +97,12 @@ class Target:
     def _asked(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
         messages = chat(prompt)
         if messages is None:
-            return text_body(self.model, text(prompt), sampling)
-        return body(self.model, messages, sampling, self.reasoning_effort)
+            asked = text_body(self.model, text(prompt), sampling)
+        else:
+            asked = body(self.model, messages, sampling, self.reasoning_effort)
+        if self.logprobs is False:
+            return {name: value for name, value in asked.items() if name not in _LOGPROBS}
+        return asked
 
     def _key(self, asked: dict[str, Any], **which: object) -> str:
         depends = {

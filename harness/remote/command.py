@@ -83,7 +83,12 @@ async def _preflight(model: str, pin: str | None, config: OpenAI.Config) -> "Pre
     preflight = import_module("harness.remote.preflight").preflight
     try:
         found: Preflight = await preflight(
-            client.openai, model, pin, config.reasoning_effort, config.prices
+            client.openai,
+            model,
+            pin,
+            config.reasoning_effort,
+            config.prices,
+            refused=server.refused,
         )
         return found
     finally:

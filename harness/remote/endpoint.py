@@ -17,6 +17,8 @@ from harness.errors import JudgeUnavailable
 OPENAI = "https://api.openai.com/v1"
 _NO_KEY = "none"
 """What is sent where no key is needed: the package insists on sending one."""
+_KEY = re.compile(r"[!-~]+")
+"""What a header can carry as a key: visible ASCII."""
 _ANY_KEY = re.compile(r"\bsk-[\w*.-]{6,}")
 _OWN_NETWORK = ("localhost", ".localhost", ".local", ".internal", ".lan")
 
@@ -33,9 +35,24 @@ class Endpoint:
     """Which environment variable the key is from."""
     key: str = field(repr=False)
 
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key to be refused."""
+        return self.key != _NO_KEY
+
+    @property
+    def refused(self) -> str:
+        """What to tell somebody whose key, or lack of one, the server does not take."""
+        if not self.has_key:
+            return (
+                f"{self.host} wants a key, and the environment variable {self.variable} is not "
+                f"set; set it (export {self.variable}=...), or name another one with `key`"
+            )
+        return f"{self.host} refused the key; check the environment variable {self.variable}"
+
     def scrub(self, text: str) -> str:
         """Take the key out of a text, and whatever else looks like one of OpenAI's."""
-        if self.key != _NO_KEY:
+        if self.has_key:
             text = text.replace(self.key, "<key>")
         return _ANY_KEY.sub("<key>", text) if "sk-" in text else text
 
@@ -44,7 +61,8 @@ def find(base_url: str | None, variable: str) -> Endpoint:
     """Find the server that is meant, and its key in the environment.
 
     Raises:
-        JudgeUnavailable: there is no key, and the server is not in one's own network.
+        JudgeUnavailable: there is no key, and the server is not in one's own network; or what
+            the variable holds is no key.
     """
     chosen = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
     url = urlsplit(chosen)
@@ -58,6 +76,12 @@ def find(base_url: str | None, variable: str) -> Endpoint:
         raise JudgeUnavailable(
             f"no key for {name}: the environment variable {variable} is not set; set it "
             f"(export {variable}=...) and give the same command, or name another one with `key`"
+        )
+    if key and not _KEY.fullmatch(key):
+        raise JudgeUnavailable(
+            f"the value of the environment variable {variable} cannot be a key: it has a space, a "
+            "line break or a character that is not ASCII in it; set it anew "
+            f"(export {variable}=...)"
         )
     place = url.path.rstrip("/").removesuffix("/v1")
     return Endpoint(

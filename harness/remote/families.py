@@ -68,7 +68,7 @@ def body(
         ConfigError: the family cannot sample like that.
     """
     kind = family(model)
-    _check(model, kind, sampling, reasoning_effort)
+    check(model, sampling, reasoning_effort)
     asked: dict[str, Any] = {
         "model": model,
         "messages": [{"role": one.role, "content": one.content} for one in messages],
@@ -124,7 +124,13 @@ def scoring_body(model: str, text: Text) -> dict[str, Any]:
     }
 
 
-def _check(model: str, kind: Family, sampling: Sampling, effort: str | None) -> None:
+def check(model: str, sampling: Sampling, effort: str | None) -> None:
+    """Find out whether a model's family can sample like that at this `reasoning_effort`.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    kind = family(model)
     if kind.reasoning == "never" and effort is not None:
         raise ConfigError(
             f"{model} takes no reasoning_effort ({kind.name}), and {effort!r} was asked; "
@@ -149,9 +155,9 @@ def _check(model: str, kind: Family, sampling: Sampling, effort: str | None) -> 
     ]
     if refused:
         remedy = (
-            'set reasoning_effort = "none"'
+            'set reasoning_effort = "none" in [judge.engine] (or [engine], for a model under test)'
             if kind.reasoning == "unless none"
-            else "name a model that can answer without reasoning"
+            else "it never does without: take another judge, or another model to measure"
         )
         raise ConfigError(
             f"{model} reasons before it answers, and then takes temperature 1 and top_p 1 alone, "

@@ -241,6 +241,10 @@ class _Round:
         """Say why no call is going to be answered."""
         endpoint, model = self._live._endpoint, self._live._accounts.target.model
         match reply.status:
+            case "no_key" if not endpoint.has_key:
+                return JudgeUnavailable(
+                    f"{endpoint.refused}; every answer is kept: give the same command after that"
+                )
             case "no_key":
                 return JudgeUnavailable(
                     f"{endpoint.host} refuses the key in {endpoint.variable} ({reply.detail}); "
@@ -262,6 +266,8 @@ class _Round:
                     f"the account at {endpoint.host} has no money left ({reply.detail}); every "
                     "answer is kept: top it up, and give the same command"
                 )
+            case "no_logprobs":
+                return self._live._accounts.no_logprobs(reply)
         return self._live._accounts.wrong(reply)
 
     def _budget(self, call: Call) -> HarnessError:

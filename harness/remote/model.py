@@ -14,10 +14,11 @@ is in the books before it is handed out: closing the generator, or Ctrl-C, loses
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -26,12 +27,12 @@ from typing import Any, Protocol, TypeVar
 import httpx2
 
 from harness.engines.openai import OpenAI
-from harness.errors import ConfigError, JudgeUnavailable
+from harness.errors import BudgetExceeded, ConfigError, JudgeUnavailable
 from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request, Step
 from harness.records import Failure, ModelRef
 from harness.remote import endpoint as endpoints
-from harness.remote import ledger, prices
-from harness.remote.accounts import LEDGER, Accounts
+from harness.remote import prices
+from harness.remote.accounts import Accounts, LogprobsRefused
 from harness.remote.answers import Answer, Token
 from harness.remote.batched import Batched
 from harness.remote.calls import Call, Target, chat, estimate_tokens, text
@@ -46,6 +47,9 @@ from harness.store import write_json
 CONTEXT = 128_000
 """What is taken for the context of a model that does not tell: the server knows better, and refuses
 a longer prompt row by row."""
+
+_CHECK = "check"
+"""What the calls of a check are called in the ledger."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,43 +75,83 @@ class Asker(Protocol):
 class Checked:
     """What was found out about a model; it goes into the books once the model is opened."""
 
-    found: Preflight
-    heard: tuple[Heard, ...]
-    """What came back of the calls that found it out."""
+    found: Preflight | None
+    """None where nothing was left to pay the call with."""
+    heard: tuple[tuple[Call, Heard], ...]
+    """Calls that found it out, and what came back, where they are in no books yet."""
 
 
 def check(model: ModelRef, config: OpenAI.Config, books: Path | None) -> Checked:
-    """Find out whether a model can be asked; see `OpenAI.check`. Nothing is written."""
+    """Find out whether a model can be asked; see `OpenAI.check`.
+
+    What that costs is written down at once, where the run that keeps the books has begun.
+    """
     endpoint = endpoints.find(config.base_url, config.key)
-    _price(model, config)
-    entries = ledger.read(books / LEDGER) if books else []
-    served = ledger.first_served(entries, endpoint.host, model.location)
-    checked = asyncio.run(_preflight(model, config, endpoint))
-    if model.revision is None and served not in (None, checked.found.served):
+    begun = books if books and _begun(books.parent) else None
+    accounts = _accounts(model, config, endpoint, begun, config.answers if begun else None)
+    served = accounts.served
+    try:
+        checked = asyncio.run(_preflight(model, config, endpoint, accounts, begun is not None))
+    finally:
+        accounts.close()
+    found = checked.found
+    if found is None:
+        _log.warning(
+            "$%.4f of $%g are spent: whether %s answers at %s was not tried",
+            accounts.spent,
+            accounts.most,
+            model.location,
+            endpoint.host,
+        )
+        return checked
+    if model.revision is None and served not in (None, found.served):
         raise JudgeUnavailable(
-            f"{model.location} was {served} so far, but now {checked.found.served} answers at "
+            f"{model.location} was {served} so far, but now {found.served} answers at "
             f"{endpoint.host}; judges are not mixed: begin a new run, or wait until it is back and "
             "give the same command"
         )
-    if checked.found.warning:
-        _log.warning("%s", checked.found.warning)
+    if found.warning:
+        _log.warning("%s", found.warning)
     return checked
 
 
-async def _preflight(model: ModelRef, config: OpenAI.Config, endpoint: Endpoint) -> Checked:
-    heard: list[Heard] = []
+def _begun(run: Path) -> bool:
+    """Whether a run has something on disk: before that, nobody else may write there."""
+    return run.is_dir() and any(run.iterdir())
+
+
+async def _preflight(
+    model: ModelRef, config: OpenAI.Config, endpoint: Endpoint, accounts: Accounts, begun: bool
+) -> Checked:
+    heard: list[tuple[Call, Heard]] = []
+
+    def afford(body: dict[str, Any]) -> None:
+        if not accounts.affords(Call(_CHECK, body)):
+            raise BudgetExceeded("nothing is left for the check")
 
     async def note(response: httpx2.Response) -> None:
         if response.request.method == "POST":
             await response.aread()
-            heard.append(client.heard(response, response.elapsed.total_seconds()))
+            call = Call(_CHECK, json.loads(response.request.content))
+            came = client.heard(response, response.elapsed.total_seconds())
+            accounts.take_up(call, came)
+            if not begun:
+                heard.append((call, came))
 
     client = Client(endpoint, config.calls.timeout, listener=note)
     try:
         found = await preflight(
-            client.openai, model.location, model.revision, config.reasoning_effort, config.prices
+            client.openai,
+            model.location,
+            model.revision,
+            config.reasoning_effort,
+            config.prices,
+            endpoint.refused,
+            afford,
         )
         return Checked(found, tuple(heard))
+    except BudgetExceeded:
+        return Checked(None, tuple(heard))
     except JudgeUnavailable as error:
         raise JudgeUnavailable(endpoint.scrub(str(error))) from None
     finally:
@@ -119,24 +163,46 @@ def load(
     config: OpenAI.Config,
     books: Path | None,
     checked: Checked | None,
-    context: int | None,
+    found: Preflight | None,
 ) -> "RemoteModel":
-    """Connect to a model's server; see `OpenAI.open`."""
+    """Connect to a model's server; see `OpenAI.open`.
+
+    Args:
+        model: Which one.
+        config: How to ask it.
+        books: The folder of the books.
+        checked: What a check has found out that is not in the books yet.
+        found: What the last check of this model has found out.
+    """
     endpoint = endpoints.find(config.base_url, config.key)
-    accounts = Accounts(
+    accounts = _accounts(model, config, endpoint, books, config.answers)
+    for call, heard in checked.heard if checked else ():
+        accounts.take_up(call, heard)
+    if found is not None:
+        accounts.served = accounts.served or found.served
+        accounts.target = replace(accounts.target, logprobs=found.logprobs)
+        if checked and books:
+            name = "".join(c if c.isalnum() or c in ".-" else "_" for c in model.location)
+            write_json(books / f"checked-{name}.json", found.model_dump(mode="json"))
+    context = found.context if found else None
+    return RemoteModel(model, config, endpoint, accounts, books, context or CONTEXT)
+
+
+def _accounts(
+    model: ModelRef,
+    config: OpenAI.Config,
+    endpoint: Endpoint,
+    books: Path | None,
+    answers: Path | None,
+) -> Accounts:
+    return Accounts(
         target=Target(endpoint.host, model.location, model.revision, config.reasoning_effort),
         books=books,
-        answers=config.answers,
+        answers=answers,
         price=_price(model, config),
         dated=prices.dated(config.prices),
         most=config.guards.max_usd,
     )
-    if checked is not None:
-        accounts.take_up(checked.found.served, checked.heard)
-        if books is not None:
-            name = "".join(c if c.isalnum() or c in ".-" else "_" for c in model.location)
-            write_json(books / f"checked-{name}.json", checked.found.model_dump(mode="json"))
-    return RemoteModel(model, config, endpoint, accounts, books, context or CONTEXT)
 
 
 def _price(model: ModelRef, config: OpenAI.Config) -> Price | None:
@@ -255,6 +321,24 @@ class RemoteModel:
                 yield from rows
 
     async def _answer(self, calls: list[Call], deliver: Deliver) -> None:
+        """Answer calls; a server that refuses log-probabilities is asked without them."""
+        left = {call.key: call for call in calls}
+
+        def take(call: Call, reply: Reply) -> None:
+            del left[call.key]
+            deliver(call, reply)
+
+        try:
+            await self._answer_all(calls, take)
+        except LogprobsRefused as error:
+            target = self._accounts.target
+            if target.logprobs is not None:
+                raise
+            _log.warning("%s; from now on none are asked for: verdicts are discrete", error)
+            self._accounts.target = replace(target, logprobs=False)
+            await self._answer_all(self._accounts.target.again(left.values()), deliver)
+
+    async def _answer_all(self, calls: list[Call], deliver: Deliver) -> None:
         """Answer calls: from the books, and by the server."""
         self._accounts.refresh()
         owed = []

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import openai
 from openai import AsyncOpenAI
@@ -86,6 +86,8 @@ async def preflight(
     pinned: str | None,
     effort: str | None = None,
     override: Path | None = None,
+    refused: str = "",
+    before: Callable[[dict[str, Any]], None] = lambda body: None,
 ) -> Preflight:
     """Ask a server about a model; one call is paid, of one token where the model does not reason.
 
@@ -95,6 +97,8 @@ async def preflight(
         pinned: The id that must answer; None takes whichever does.
         effort: The `reasoning_effort` to ask with.
         override: A prices file of the user's own, for shutdown dates.
+        refused: What to say where the server does not take the key.
+        before: Is shown what is going to be asked for money; may raise.
 
     Raises:
         JudgeUnavailable: the model does not exist (any more), is not the pinned one, or cannot be
@@ -103,7 +107,9 @@ async def preflight(
     """
     today = date.today()
     known = prices.retirement(model, override)
-    server = _Server(client.with_options(max_retries=ATTEMPTS - 1), model, known, today)
+    server = _Server(
+        client.with_options(max_retries=ATTEMPTS - 1), model, known, today, refused, before
+    )
     listed = await server.listed()
     told = _day(listed.shutdown_date) if listed else None
     if told is not None and told <= today:
@@ -136,6 +142,9 @@ class _Server:
     known: Retirement | None
     """What the prices file knows of its end."""
     today: date
+    refused: str
+    """What to say where it does not take the key."""
+    before: Callable[[dict[str, Any]], None]
 
     async def listed(self) -> Model | None:
         """Look the model up; None where the server cannot tell.
@@ -178,7 +187,12 @@ class _Server:
         self, sampling: Sampling, effort: str | None
     ) -> Callable[[], Awaitable[ChatCompletion]]:
         asked = body(self.model, _QUESTION, sampling, effort)
-        return lambda: self.client.chat.completions.create(**asked)
+
+        def question() -> Awaitable[ChatCompletion]:
+            self.before(asked)
+            return self.client.chat.completions.create(**asked)
+
+        return question
 
     async def _ask(
         self, question: Callable[[], Awaitable[T]], kind: type[T], unless: Set[int] = frozenset()
@@ -212,7 +226,9 @@ class _Server:
         """Say why a server refused, without what it may have quoted of the key."""
         match error.status_code:
             case 401:
-                return f"{self._host} refused the key; check the environment variable it is in"
+                return self.refused or (
+                    f"{self._host} refused the key; check the environment variable it is in"
+                )
             case 403:
                 return f"the key may not ask {self.model} at {self._host}"
             case 404:

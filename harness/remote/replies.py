@@ -36,6 +36,7 @@ Status = Literal[
     "bad_request",
     "cancelled",
     "wrong_model",
+    "no_logprobs",
     "no_key",
     "no_model",
     "no_money",
@@ -48,12 +49,15 @@ PASSING: frozenset[Status] = frozenset(
     {"empty", "rate_limited", "time_out", "server_error", "connection", "garbage"}
 )
 """What may be better the next time."""
-FATAL: frozenset[Status] = frozenset({"wrong_model", "no_key", "no_model", "no_money"})
+FATAL: frozenset[Status] = frozenset(
+    {"wrong_model", "no_logprobs", "no_key", "no_model", "no_money"}
+)
 """What every other call would get as well."""
 
 IMPOSSIBLE = -9999.0
 """What servers write for the log-probability of a token that is too unlikely to be computed."""
 
+_NO_LOGPROBS = re.compile(r"logprobs|log.?probabilit", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context.{0,12}(length|window)|string_above_max_length|(prompt|input).{0,40}too long"
     # vLLM's words where a prompt leaves no room for one more token
@@ -152,6 +156,8 @@ def _refusal(http: int, body: Any, text: str, scored: Continuation | None) -> Re
         status = "prompt_too_long"
     elif _FILTERED.search(words):
         status = "refused"
+    elif scored is None and _NO_LOGPROBS.search(f"{_at(error, 'param')} {words}"):
+        status = "no_logprobs"
     elif scored is not None:  # a server without text completions, or one that reads none back
         status = "no_likelihood"
     return Reply(status, detail=detail)

@@ -23,7 +23,7 @@ from harness.errors import ConfigError, JudgeUnavailable
 from harness.protocols import Continuation, Engine, Message, Remote, Request, Sampling, user
 from harness.records import ModelRef
 from harness.remote.model import CONTEXT
-from tests.judge_server import JudgeServer, Said, at_random
+from tests.judge_server import JudgeServer, Said, at_random, without_logprobs
 from tests.word_model import CHARACTERS, WordModel
 
 REF = ModelRef(name="judge", location="judge")
@@ -335,14 +335,15 @@ def test_what_was_scored_is_kept_and_in_the_ledger(text_server, tmp_path):
 def test_a_shaky_server_scores_the_same(words):
     def ask(**options):
         with JudgeServer(language=words, **options) as server:
-            config = OpenAI.Config(base_url=server.url, calls={"backoff": 0.01, "timeout": 0.3})
+            config = OpenAI.Config(base_url=server.url, calls={"backoff": 0.01})
             with OpenAI(config).open(REF) as opened:
                 scores = sorted(opened.loglikelihood(rows), key=lambda one: one.id)
             assert server.answered_twice() == []
             return scores
 
     rows = [Continuation(f"{i}", TEXT + " it" * i, " sleeps") for i in range(20)]
-    assert ask(trouble=at_random(0.3)) == ask()
+    # Nothing that hangs: a timeout short enough for that is one that a busy machine reaches too.
+    assert ask(trouble=at_random(0.3, ("throttle", "error", "reset", "garbage"))) == ask()
 
 
 def test_continuations_that_do_not_fit_fail_alone(text_model):
@@ -490,14 +491,15 @@ def test_a_missing_key_is_told_before_anything_is_asked():
 def test_check_finds_the_model_that_answers(tmp_path):
     with JudgeServer(lambda body: "m", served="judge-2026") as server:
         engine = OpenAI(OpenAI.Config(base_url=server.url))
-        engine.keep_books(tmp_path)
+        books = tmp_path / "run" / "calls"
+        engine.keep_books(books)
         engine.check(REF)
         assert list(tmp_path.iterdir()) == []  # the folder is not the run's before it begins
         with engine.open(REF) as opened:
             assert opened.ref.fingerprint.startswith("judge-2026@")
-        checked = json.loads((tmp_path / "checked-judge.json").read_text())
+        checked = json.loads((books / "checked-judge.json").read_text())
         assert (checked["served"], checked["logprobs"]) == ("judge-2026", True)
-        [line] = (tmp_path / "ledger.jsonl").read_text().splitlines()
+        [line] = (books / "ledger.jsonl").read_text().splitlines()
         assert json.loads(line)["call"] == "check"
         server.served = "judge-2027"
         with pytest.raises(JudgeUnavailable, match="judge-2026 so far, but now judge-2027"):
@@ -527,9 +529,137 @@ def test_a_cap_without_a_price_is_refused(tmp_path):
             ask(REF)
 
 
+PRICES = "collected = 2026-11-20\n[models.judge]\nprice = { input = 10.0, output = 100.0 }\n"
+PRICES += PRICES.partition("\n")[2].replace("judge", "gone")
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """The books' folder of a run that has begun."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "request.json").write_text("{}")
+    (tmp_path / "prices.toml").write_text(PRICES)
+    return tmp_path / "run" / "calls"
+
+
+def entered(books):
+    path = books / "ledger.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_what_a_check_costs_is_written_down_at_once_and_once(begun, tmp_path):
+    with JudgeServer(lambda body: "m") as server:
+        engine = OpenAI(OpenAI.Config(base_url=server.url, prices=tmp_path / "prices.toml"))
+        engine.keep_books(begun)
+        engine.check(REF)
+        [entry] = entered(begun)
+        assert (entry["call"], entry["status"]) == ("check", "ok")
+        assert entry["dollars"] > 0
+        with engine.open(REF):
+            assert len(entered(begun)) == 1
+        pinned = ModelRef(location="judge", revision="another")
+        with pytest.raises(JudgeUnavailable, match="pinned to another"):
+            engine.check(pinned)
+    assert [entry["dollars"] for entry in entered(begun)] == [entry["dollars"]] * 2
+
+
+def test_a_check_that_nothing_is_left_for_is_not_paid(begun, tmp_path, caplog):
+    def engine(most):
+        config = {"base_url": server.url, "prices": tmp_path / "prices.toml"}
+        made = OpenAI(OpenAI.Config.model_validate({**config, "guards": {"max_usd": most}}))
+        made.keep_books(begun)
+        return made
+
+    with JudgeServer(lambda body: "m") as server:
+        engine(0).check(REF)
+        assert (server.received, entered(begun)) == ([], [])
+        assert "of $0 are spent: whether judge answers at 127.0.0.1" in caplog.text
+        with pytest.raises(JudgeUnavailable, match="no model gone"):  # which costs nothing to ask
+            engine(0).check(ModelRef(location="gone"))
+        engine(1).check(REF)
+        [entry] = entered(begun)
+        engine(entry["dollars"]).check(REF)
+        assert len(server.received) == len(entered(begun)) == 1
+
+
+GREEDY_WITH_LOGPROBS = Sampling(temperature=0, max_tokens=4, logprobs=True, top_logprobs=5)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_server_that_refuses_logprobs_is_asked_without(begun, checked):
+    asked = [Request(f"row-{i}", user(f"Question {i}?"), GREEDY_WITH_LOGPROBS) for i in range(9)]
+
+    def ask():
+        engine = OpenAI(OpenAI.Config(base_url=server.url))
+        engine.keep_books(begun)
+        if checked:
+            engine.check(REF)
+        for _ in range(2):  # a judge is opened anew in every stage
+            with engine.open(REF) as opened:
+                completions = list(opened.generate(asked))
+                assert {c.id for c in completions} == {r.id for r in asked}
+                for completion in completions:
+                    assert (completion.text, completion.failure) == ("m", None)
+                    assert completion.steps is completion.logprobs is None
+
+    with JudgeServer(lambda body: "m", trouble=without_logprobs) as server:
+        for attempt in (1, 2):
+            ask()
+            judged = [body for body in server.answered if "Question" in str(body)]
+            assert len(judged) == 9
+            assert not any("top_logprobs" in body for body in judged)
+            if checked:
+                assert len(server.received) == 9 + 2 * attempt  # two a check
+        statuses = Counter(entry["status"] for entry in entered(begun))
+        assert statuses["no_logprobs"] == len(server.received) - len(server.answered)
+
+
+def test_a_server_that_had_logprobs_at_the_check_may_not_refuse_them_later():
+    with JudgeServer(lambda body: "m") as server:
+        engine = OpenAI(OpenAI.Config(base_url=server.url))
+        engine.check(REF)
+        server.trouble = without_logprobs
+        rows = [Request("row", user("Hi"), GREEDY_WITH_LOGPROBS)]
+        with (
+            engine.open(REF) as opened,
+            pytest.raises(JudgeUnavailable, match="refuses the log-probabilities that are asked"),
+        ):
+            list(opened.generate(rows))
+
+
+def test_a_judge_that_cannot_be_sampled_like_that_is_refused_unasked():
+    greedy = Request("row", user("Hi"), Sampling(temperature=0))
+    for location, remedy in (
+        ("gpt-6-sol", r'set reasoning_effort = "none" in \[judge\.engine\]'),
+        ("gpt-5", "take another judge"),
+    ):
+        with pytest.raises(ConfigError, match=remedy):
+            OpenAI(OpenAI.Config()).accept(ModelRef(location=location), greedy)
+    OpenAI(OpenAI.Config(reasoning_effort="none")).accept(ModelRef(location="gpt-6-sol"), greedy)
+    OpenAI(OpenAI.Config()).accept(REF, greedy)
+    as_it_comes = replace(greedy, sampling=Sampling())
+    OpenAI(OpenAI.Config()).accept(ModelRef(location="gpt-5"), as_it_comes)
+
+
+def test_a_server_of_ones_own_that_wants_a_key_names_the_variable(monkeypatch):
+    with JudgeServer(key="secret-1") as server:
+        engine = OpenAI(OpenAI.Config(base_url=server.url))
+        unset = "wants a key, and the environment variable OPENAI_API_KEY is not set"
+        with pytest.raises(JudgeUnavailable, match=unset):
+            engine.check(REF)
+        with engine.open(REF) as opened, pytest.raises(JudgeUnavailable, match=unset):
+            list(opened.generate(requests()))
+        monkeypatch.setenv("OPENAI_API_KEY", "secret-2")
+        with pytest.raises(JudgeUnavailable, match=r"refused the key; .* OPENAI_API_KEY"):
+            engine.check(REF)
+
+
 def test_the_door_is_light():
     code = (
-        "import sys; from harness.engines.openai import OpenAI; OpenAI(OpenAI.Config()); "
+        "import sys; from harness.engines.openai import OpenAI; from harness.protocols import *; "
+        "from harness.records import ModelRef; "
+        "OpenAI(OpenAI.Config()).accept(ModelRef(location='m'), "
+        "Request('r', user('Hi'), Sampling())); "
         "sys.exit('openai' in sys.modules or 'aiohttp' in sys.modules)"
     )
     root = Path(__file__).resolve().parents[3]

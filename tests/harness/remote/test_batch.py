@@ -15,7 +15,7 @@ from harness.remote.calls import Target
 from harness.remote.client import Client
 from harness.remote.prices import Price
 from tests.batch_server import BatchServer
-from tests.judge_server import JudgeServer
+from tests.judge_server import JudgeServer, without_logprobs
 
 KEY = "sk-a-very-secret-key"
 PRICE = Price(input=2, output=10, batch=0.5)
@@ -381,3 +381,14 @@ def test_an_engine_that_is_told_to_asks_in_batches(books):
                 texts = {done.id: done.text for done in model.generate(asked)}
             assert texts == {text: f"so {text}" for text in "abc"}
     assert len(server.batches) == 1
+
+
+def test_a_batch_that_is_refused_its_log_probabilities_is_sent_without(books):
+    sampling = Sampling(temperature=0, max_tokens=8, top_logprobs=2)
+    asked = [Request(str(k), user(str(k)), sampling) for k in range(4)]
+    with BatchServer(echo, trouble=without_logprobs) as server:
+        engine = OpenAI(OpenAI.Config(base_url=server.url, key="JUDGE_KEY", batch=True))
+        engine.keep_books(books)
+        with engine.open(ModelRef(location=server.models[0])) as opened:
+            found = {c.id: (c.text, c.steps, c.failure) for c in opened.generate(asked)}
+    assert found == {str(k): (f"so {k}", None, None) for k in range(4)}

@@ -34,6 +34,16 @@ def test_any_other_server_does_and_the_variable_is_named(url, monkeypatch):
     assert endpoint.find(url, "MY_JUDGE_KEY").key == "secret-1"
 
 
+@pytest.mark.parametrize("value", ["two\nlines-x", "schlüssel-x", "a b-x", "tab\t-x"])
+def test_a_value_that_cannot_be_a_key_is_refused_unseen(value, monkeypatch):
+    monkeypatch.setenv("MY_JUDGE_KEY", value)
+    for url in ("http://127.0.0.1:8000/v1", "https://api.example.com/v1"):
+        with pytest.raises(JudgeUnavailable, match="MY_JUDGE_KEY cannot be a key") as refused:
+            endpoint.find(url, "MY_JUDGE_KEY")
+        assert "-x" not in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
 def test_where_to_call(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     assert endpoint.find(None, "OPENAI_API_KEY").host == "api.openai.com"

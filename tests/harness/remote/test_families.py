@@ -127,7 +127,7 @@ def test_a_sampling_that_cannot_be_honoured_is_refused_not_changed(change, named
     assert named in str(refused.value)
     assert 'set reasoning_effort = "none"' in str(refused.value)
     for model in ("gpt-5", "o3"):
-        with pytest.raises(ConfigError, match="name a model that can answer without reasoning"):
+        with pytest.raises(ConfigError, match="never does without: take another judge"):
             asked(model, sampling)
 
 

@@ -42,7 +42,7 @@ class Asking:
     def __init__(self, server, books, ref=None, **config):
         self.server, self.books = server, books
         self.ref = ref or ModelRef(location=server.models[0])
-        self.calls = {"backoff": 0.01, "timeout": 0.5}
+        self.calls = {"backoff": 0.01, "timeout": 5}
         self.config = config
 
     def __call__(self, requests, **config):

@@ -8,7 +8,7 @@ from harness.config import RunConfig
 from harness.errors import BudgetExceeded, JudgeUnavailable, StoreError
 from harness.run import run
 from harness.store import Store
-from tests.judge_server import JudgeServer
+from tests.judge_server import JudgeServer, without_logprobs
 
 PRICES = """
 collected = 2026-11-01
@@ -94,3 +94,23 @@ def test_a_judge_that_leaves_rows_unanswered_stops_the_run_or_costs_only_those(
     score = metrics(record)["score"]
     assert (score.value, score.n, score.failed) == (3.0, 11, 1)
     assert record.stages[0].evaluations[0].failures == {"server_error": 1}
+
+
+def test_a_judge_without_log_probabilities_is_read_by_its_text_and_said_to_be(tmp_path):
+    with JudgeServer(lambda body: "m", trouble=without_logprobs) as server:
+        asked = RunConfig.model_validate(
+            {
+                "model": {"location": "script"},
+                "iterations": 0,
+                "engine": {"name": "scripted", "default": ["The dog barks."]},
+                "judge": {
+                    "engine": {"name": "openai", "base_url": server.url},
+                    "model": {"location": "judge"},
+                },
+                "evaluations": [{"name": "alpaca_eval", "limit": 6}],
+                "reports": [],
+            }
+        )
+        found = metrics(run(asked, Store(tmp_path / "run")))["win_rate"]
+    assert (found.n, found.failed) == (6, 0)
+    assert "discrete: the judge gave no token probabilities" in found.note
