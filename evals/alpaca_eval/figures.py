@@ -88,11 +88,13 @@ def _controlled(name: str, found: LengthControlled | None, win_rate: Metric, lab
         )
     extreme = win_rate.value is not None and is_extreme(found.value, win_rate.value)
     warning = "far from the raw rate: the fit may have failed" if extreme else ""
+    if found.c is not None and not any(found.weights):
+        warning = "the fit's penalty left nothing of it, and so it says 50 whatever was judged"
     return Metric(
         name=name,
         value=found.value,
-        low=found.low,
-        high=found.high,
+        low=None if found.low == found.high else found.low,
+        high=None if found.low == found.high else found.high,
         n=found.n,
         failed=win_rate.n + win_rate.failed - found.n,
         note=_joined(win_rate.note, label, warning),
@@ -140,6 +142,10 @@ def weights(result: EvalResult) -> Weights | None:
     return Weights(*values) if len(values) == len(_WEIGHTS) else None
 
 
+FEWEST_RANKED = 802
+"""The public leaderboard has no row of fewer judgements."""
+
+
 def places(judged: Judged, found: Sequence[Metric], official: bool) -> Iterator[Metric]:
     """Rank the model in the public leaderboard, where its figures belong there.
 
@@ -158,7 +164,8 @@ def places(judged: Judged, found: Sequence[Metric], official: bool) -> Iterator[
             name = f"leaderboard_rank/{metric.name}"
             rank = standing(name, judged.model, metric.value, columns[metric.name])
             if rank is not None:
-                yield rank
+                some = f"of {metric.n} judgements alone" if metric.n < FEWEST_RANKED else ""
+                yield rank.model_copy(update={"note": _joined(some, rank.note)})
 
 
 def not_comparable(judged: Judged) -> str:

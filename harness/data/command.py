@@ -28,19 +28,20 @@ def options() -> None:
 
 @data.command("list")
 def list_data(names: Names = None) -> None:
-    """List every data set: whether it is here, its size, licence and source."""
+    """List every data set: whether it is here, its size, licence, hash and source."""
     folder = here()
-    table = Table("name", "state", "pinned by", "bytes", "licence", "used by", box=None)
+    table = Table("name", "state", "bytes", "licence", "used by", box=None)
+    table.add_column("pinned by", overflow="fold")
     table.add_column("source", overflow="fold")
     for name in _chosen(folder, names):
         entry = folder.catalogue[name]
         table.add_row(
             name,
             folder.check(name).state,
-            entry.pinned,
             "unknown" if entry.size is None else f"{entry.size:,}",
             entry.licence,
             ", ".join(entry.used_by),
+            f"sha256 {entry.sha256}" if entry.sha256 else entry.pinned,
             entry.source,
         )
     Console(width=None if sys.stdout.isatty() else 400).print(table)

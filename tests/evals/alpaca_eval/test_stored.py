@@ -250,11 +250,20 @@ def test_judges_in_one_call_are_kept_apart_and_marked(official, annotations):
     assert second.metric("leaderboard_rank/win_rate") is None
 
 
+def test_a_fit_that_its_penalty_emptied_has_no_interval_and_says_so(annotations):
+    # Half of the judgements each way, whatever the lengths: no coefficient is worth its penalty.
+    rows = [row(k, 1.0 + k % 2, output_2="a" * (10 + k // 2)) for k in range(40)]
+    [result] = score([annotations(rows)])
+    rate = result.metric("length_controlled_win_rate")
+    assert (rate.value, rate.low, rate.high) == (50, None, None)
+    assert "left nothing of it" in rate.note
+
+
 def test_the_place_in_the_leaderboard_has_its_neighbours(official, annotations):
     [result] = score([annotations([row(k, 1.171) for k in range(5)])])
     rank = result.metric("leaderboard_rank/win_rate")
     assert rank.n == 224
-    assert rank.note.startswith("below claude-2 (17.2), above claude (17.0)")
+    assert rank.note.startswith("of 5 judgements alone; below claude-2 (17.2), above claude (17.0)")
     # A figure of its own in the table is not counted against a model.
     [again] = score([annotations([row(k, 1.171, generator_2="claude-2") for k in range(5)])])
     own = again.metric("leaderboard_rank/win_rate")

@@ -1,5 +1,7 @@
 """`harness data`, as a user types it."""
 
+import hashlib
+
 import pytest
 from typer.testing import CliRunner
 
@@ -33,11 +35,13 @@ def rows(output):
 def test_list_says_all_there_is_to_know(harness_data, data, server):
     harness_data("pull", "set/a.jsonl")
     listed = rows(harness_data("list"))
+    digest = hashlib.sha256((data.root / "set/a.jsonl").read_bytes()).hexdigest()
     assert listed["set/a.jsonl"] == (
-        f"set/a.jsonl verified sha256 9 MIT example {server.address}/{'a' * 40}/a.jsonl"
+        f"set/a.jsonl verified 9 MIT example sha256 {digest} {server.address}/{'a' * 40}/a.jsonl"
     )
-    assert listed["set/b.jsonl"].startswith("set/b.jsonl missing revision unknown unknown")
-    assert listed["set/whole"] == "set/whole missing not pinned unknown Apache-2.0 hf:org/whole"
+    assert listed["set/b.jsonl"].startswith("set/b.jsonl missing unknown unknown")
+    assert " revision " in listed["set/b.jsonl"]
+    assert listed["set/whole"] == "set/whole missing unknown Apache-2.0 not pinned hf:org/whole"
     assert listed["in"].startswith(f"in {data.root}")
 
 
