@@ -179,4 +179,4 @@ def _dollars(value: float | None) -> str:
 
 def _print(table: Table) -> None:
     """Print a table: as wide as the terminal, or, into a file or pipe, as wide as it needs."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
