@@ -36,6 +36,9 @@ class ModelRef(Record):
     """The name of the model it was trained from."""
     fingerprint: str | None = None
     """A hash of the weights, once they have been read or written here."""
+    chat_template: str | None = None
+    """A hash of its chat template, once it has been opened: models under different ones were not
+    asked the same."""
 
     @property
     def known_as(self) -> str:
@@ -121,6 +124,8 @@ class EvalResult(Record):
     """What two results must share to be compared: data, prompts, sampling and judge, hashed."""
     description: str = ""
     """The protocol in words, e.g. `300 held-out prompts, judged by examiner (exact)`."""
+    judge: str = ""
+    """Who marked it, exactly: model, fingerprint and rubric; nothing where no model did."""
     metrics: tuple[Metric, ...]
     items: tuple[ItemResult, ...] = ()
     answers: dict[str, str] = {}
@@ -190,6 +195,45 @@ class Overlap(Record):
     """Ids of the others whose wording is mostly in training prompts."""
 
 
+class PromptPoint(Record):
+    """A prompt on the map of what was trained on."""
+
+    set: str
+    """What it belongs to: `IFT`, `EFT`, `AIFT(M1)` ..."""
+    x: float
+    y: float
+    text: str
+    """Its beginning, for a reader who points at it."""
+
+
+class PromptMap(Record):
+    """Where the prompts that were trained on lie, alike ones close together (two dimensions)."""
+
+    method: str
+    """How places were found, in words."""
+    sizes: dict[str, int]
+    """By set, how many different prompts it has; the points are a sample where there are more."""
+    points: tuple[PromptPoint, ...]
+
+
+class Bill(Record):
+    """What calls of one model on a server came to, over all attempts of a run."""
+
+    model: str
+    """As asked for."""
+    host: str
+    served: tuple[str, ...] = ()
+    """The models that answered, by their own names."""
+    calls: dict[str, int]
+    """By what came of them: `ok`, `truncated`, `rate_limited` ..."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float | None = None
+    """Of all calls whose cost is known; None where none is."""
+    unpriced: int = 0
+    """How many more may have cost something that nobody knows."""
+
+
 class StageResult(Record):
     """What a stage left behind."""
 
@@ -205,6 +249,8 @@ class StageResult(Record):
     """By part of the stage, e.g. `judge` or `M1/head_to_head`."""
     overlap: dict[str, Overlap] = {}
     """By evaluation, which of its questions are among all prompts trained on so far."""
+    prompt_map: PromptMap | None = None
+    """Where all prompts trained on so far lie; of a training stage."""
 
 
 class RunRecord(Record):
@@ -215,3 +261,7 @@ class RunRecord(Record):
     stages: tuple[StageResult, ...]
     stopped: str | None = None
     """What stopped the last attempt, where something did: a guard, a missing file."""
+    bills: tuple[Bill, ...] = ()
+    """What models on servers have cost so far."""
+    unreadable: tuple[str, ...] = ()
+    """Files of the run that this version cannot read, each with the reason."""

@@ -5,6 +5,7 @@
       Points  (("M2 against M1", "better ..."), ...)          named sentences
       Table   examiner:  score | Figure(2.46, 2.31, 2.60) | Figure(3.10, 2.95, 3.24)
       Sample  a prompt, and what each model answered
+      Chart   a drawing, with the same in words for those who do not see it
 
 All strings in blocks are plain text; a renderer escapes them for its own format.
 """
@@ -124,7 +125,22 @@ def _hang(head: str, text: str, margin: int, width: int) -> list[str]:
     return [f"{head:<{margin}}{first}", *(" " * margin + line for line in more)]
 
 
-Block = str | Points | Table | Sample
+@dataclass(frozen=True)
+class Chart:
+    """A drawing. Where a renderer cannot draw, the tables beside it say the same."""
+
+    name: str
+    """Of the file it may be written to, without an ending: letters, digits, `-` and `_`."""
+    title: str
+    svg: str
+    """The whole `<svg>` element (see `reports.charts`): no script, no style, no outside address."""
+    alt: str
+    """What it shows, in a sentence or two, for those who do not see it."""
+    note: str = ""
+    """What a reader needs to know to read it right."""
+
+
+Block = str | Points | Table | Sample | Chart
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
-from reports.blocks import Block, Cell, Figure, Points, Row, Sample, Section, Table
+from reports.blocks import Block, Cell, Chart, Figure, Points, Row, Sample, Section, Table
 from reports.figures import LONGEST_TEXT, listed, visible
 from reports.page import details, overview
 
 SAMPLE_WIDTH = 100
+FIGURES = "figures"
+"""The folder beside the report that its charts are written to."""
 _SPECIAL = re.compile(r"([\\`*~$])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])|(\])(?=[(\[:])")
 _BLOCK = re.compile(r"^(\d{0,9})([.)](?=\s|$)|(?<!\d)(?:[#>=]|[-+](?=[-\s]|$)))")
 
@@ -75,6 +77,10 @@ def _block(block: Block) -> Iterator[str]:
             yield f"**{escape(block.title)}**"
             lines = block.lines(SAMPLE_WIDTH)
             yield "\n".join(["```text", *lines, "```"])
+        case Chart():
+            yield f"![{escape(block.alt)}]({FIGURES}/{block.name}.svg)"
+            if block.note:
+                yield escape(block.note)
 
 
 def _point(name: str, text: str) -> str:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
-from reports.blocks import Block, Cell, Figure, Points, Row, Sample, Section, Table, Tone
+from reports.blocks import Block, Cell, Chart, Figure, Points, Row, Sample, Section, Table, Tone
 from reports.figures import LONGEST_TEXT, ranged, visible
 from reports.page import overview
 
@@ -78,6 +78,8 @@ def _block(block: Block, console: Console) -> RenderableType:
             return Text("\n".join((visible(block.title), *block.lines(console.width))))
         case Table():
             return _table(block, console)
+        case Chart():  # the tables beside it say the same
+            return Text()
 
 
 def _points(points: Points) -> RenderableType:
