@@ -1,0 +1,29 @@
+"""Headless Chromium, as the browser tests and benchmarks use it; skipped where there is none."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, sync_playwright
+
+PATH = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+WHY_NOT = "needs Chromium: install Debian's `chromium`, or Chrome, and have it on the PATH"
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@contextmanager
+def opened(width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Page]:
+    """Open an empty page."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PATH, args=_ARGUMENTS)
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+        )
+        try:
+            yield context.new_page()
+        finally:
+            browser.close()
