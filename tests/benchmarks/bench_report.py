@@ -4,8 +4,8 @@
 
 The run has five models measured on 805 AlpacaEval instructions, 160 MT-Bench turns, 256
 head-to-head prompts against each of two others, and 541 instructions with ranked responses, every
-answer of about so many characters and every verdict with its reasons. The page is written in a process of its own, for its
-peak memory, and opened in headless Chromium. Prints one JSON line.
+answer of about so many characters and every verdict with its reasons. The page is written in a
+process of its own, for its peak memory, and opened in headless Chromium. Prints one JSON line.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from harness.records import (
     StageResult,
 )
 from reports.html.report import Html
-from tests.reports.chromium import opened
+from tests.reports.chromium import launched, opened
 
 MODELS = ("M0", "SFT", "M1", "M2", "M3")
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem")
@@ -226,7 +226,7 @@ async () => {
 
 
 def _read(path: Path) -> dict[str, object]:
-    with opened() as browser:
+    with launched() as chromium, opened(chromium) as browser:
         begun = time.perf_counter()
         browser.goto(f"file://{path}")
         browser.wait_for_selector("html[data-ready]")

@@ -51,8 +51,9 @@ class Browser {
     this.more.addEventListener("click", () => this.extend());
     window.addEventListener("hashchange", () => this.follow());
     document.addEventListener("keydown", (event) => this.pressed(event));
-    this.form.hidden = false;
+    document.getElementById("unbrowsed").hidden = true;
     document.getElementById("browser").hidden = false;
+    this.form.hidden = false;
     this.search();
     if (!this.follow()) this.choose(this.found[0], false);
   }

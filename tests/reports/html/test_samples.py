@@ -52,7 +52,9 @@ def test_games_are_entries_of_one_sample_each_with_both_verdicts():
     [[sample]] = [one.samples for one in sampled(run(M1=games))]
     assert [entry.against for entry in sample.entries] == ["M0", "SFT"]
     assert Text("opponent answer (M0)", "no") in sample.entries[0].parts
-    verdicts = [part for part in (*sample.shared, *sample.entries[0].parts) if type(part) is Verdict]
+    verdicts = [
+        part for part in (*sample.shared, *sample.entries[0].parts) if type(part) is Verdict
+    ]
     assert [(one.label, one.text) for one in verdicts] == [
         ("own answer first", "A"),
         ("own answer second", "B"),
@@ -67,7 +69,8 @@ def test_of_a_conversation_the_turns_before_are_shown():
 
 
 def test_verdicts_carry_how_they_were_read_and_what_else_might_have_been_said():
-    told = [*parts(item(judgements=[{"text": "Good. [[9]]", "value": 9.0}, {"text": "?", "failure": "no_score"}]))]  # fmt: skip
+    judged = [{"text": "Good. [[9]]", "value": 9.0}, {"text": "?", "failure": "no_score"}]
+    told = [*parts(item(judgements=judged))]
     assert told == [
         Verdict("judgement 1", "Good. [[9]]", "9"),
         Verdict("judgement 2", "?", "no_score"),
@@ -77,7 +80,8 @@ def test_verdicts_carry_how_they_were_read_and_what_else_might_have_been_said():
 
 
 def test_ranked_responses_stand_with_their_scores_and_verdicts():
-    told = [*parts(item(responses=[{"text": "So.", "rank": 0, "score": 4.5, "verdicts": ["Score: 4"]}]))]  # fmt: skip
+    response = {"text": "So.", "rank": 0, "score": 4.5, "verdicts": ["Score: 4"]}
+    told = [*parts(item(responses=[response]))]
     assert told == [
         Text("response 1, ranked 0 by people (0 is best)", "So."),
         Fact("response 1: score", "4.5"),
