@@ -1,0 +1,12 @@
+"""Drawings of a run, as SVG: values in, text out; nothing here knows a page.
+
+    svg, scales, ink     elements, axes, colours and shapes: all that a drawing is made of
+    panels, rows, stacks, curves, points      five forms: from plain values to a `blocks.Chart`
+    progress, games, alpaca_eval, mt_bench, knowledge, judging, lengths, rounds, training,
+    breakdown, prompt_map, forest             which values of a record a drawing shows
+    gallery              all of them, in reading order
+
+A drawing has no script, no style, no id and no address outside it. Its colours are the `color` of
+elements with a class, which a page's stylesheet may override (`ink.stylesheet`); every mark has a
+shape or a word beside its colour. The same values give the same bytes.
+"""

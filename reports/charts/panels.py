@@ -1,0 +1,324 @@
+"""Small panels side by side: one measure each, over models or rounds.
+
+    Instruction following          AlpacaEval
+    examiner score (of 5)          win rate (%)
+      .      ___*---*                 .    ___*---*
+      *-----*                         *---*
+     M0 SFT M1  M2  M3               M0 SFT M1  M2  M3        a place each
+    0.86 .. 3.22 3.60 3.80           ...                      the value
+             up   up   dash                                   against the one before
+
+A line joins what follows from one another; what stands apart (a baseline) has a mark alone. An
+interval is a band on a line of several marks, and a whisker on every mark.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reports.blocks import Chart
+from reports.charts import svg
+from reports.charts.ink import Ink, Shape
+from reports.charts.scales import Scale, tick_label
+from reports.evidence import Evidence
+from reports.figures import number, places
+
+LEAST_WIDTH = 180.0
+"""Of a panel: three stand side by side on a page."""
+_GAP = 18.0
+_PLOT = 92.0
+_STEPS: Mapping[Evidence, tuple[str, Shape]] = {
+    "better": ("better", "up"),
+    "worse": ("worse", "down"),
+    "no clear change": ("neutral", "dash"),
+}
+_KEY: tuple[tuple[Ink, str], ...] = (
+    (Ink("better", "up"), "better than the one before"),
+    (Ink("worse", "down"), "worse"),
+    (Ink("neutral", "dash"), "no clear change"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A value over one name of the horizontal axis."""
+
+    name: str
+    value: float | None
+    """None where there is no score."""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    """Of how many items, where it is known."""
+    missing: str = "no score"
+    """What is said where there is no value."""
+
+    @property
+    def text(self) -> str:
+        """`M2: 63.3 [56.7, 69.6], n 120`."""
+        return said(self.name, self.value, self.low, self.high, self.n, self.missing)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The places of one measure, in the order of the panel's names."""
+
+    name: str
+    places: tuple[Place, ...]
+    hollow: bool = False
+    """Whether its marks are hollow and its line dashed, to tell it from another."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One measure, or a few of the same unit."""
+
+    title: str
+    measure: str
+    """What is measured, in which unit."""
+    lines: tuple[Line, ...]
+    apart: frozenset[str] = frozenset()
+    """Names that no line passes through."""
+    reference: tuple[float, str] | None = None
+    """A level that means something, and its name: `(0.5, "chance")`."""
+    steps: Mapping[str, Evidence] | None = None
+    """By name, how it compares with the one before, where that is known."""
+    signed: bool = False
+    """Whether a plus sign is written."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names on the horizontal axis."""
+        return tuple(dict.fromkeys(place.name for line in self.lines for place in line.places))
+
+    @property
+    def drawable(self) -> bool:
+        """Whether there is any value."""
+        return any(_there(place) for line in self.lines for place in line.places)
+
+
+def said(
+    name: str,
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    n: int | None,
+    missing: str = "no score",
+    *,
+    signed: bool = False,
+) -> str:
+    """Say a value with its interval and n, as the tables do."""
+    if value is None or not math.isfinite(value):
+        return f"{name}: {missing}"
+    shown = places([value, low, high])
+    ends = [number(end, shown, signed=signed) for end in (low, high) if end is not None]
+    interval = f" [{', '.join(ends)}]" if len(ends) == 2 else ""
+    count = "" if n is None else f", n {n:,}"
+    return f"{name}: {number(value, shown, signed=signed)}{interval}{count}"
+
+
+def panels(
+    name: str,
+    title: str,
+    shown: Iterable[Panel],
+    inks: Mapping[str, Ink],
+    *,
+    note: str = "",
+    width: float = svg.WIDTH,
+) -> Chart | None:
+    """Draw the panels that have a value, as many side by side as fit; None where none has.
+
+    Args:
+        name: Of the drawing's file.
+        title: What it shows.
+        shown: The panels, in reading order.
+        inks: By name on the horizontal axis, its colour and shape.
+        note: What a reader needs to know.
+        width: Of the drawing.
+    """
+    drawable = [panel for panel in shown if panel.drawable]
+    if not drawable:
+        return None
+    columns = max(1, min(len(drawable), int((width + _GAP) // (LEAST_WIDTH + _GAP))))
+    wide = (width - _GAP * (columns - 1)) / columns
+    wide = min(wide, svg.NARROW)
+    parts, top = [], 30.0
+    if any(panel.steps for panel in drawable):
+        key, high = svg.legend(_KEY, top, width)
+        parts.append(key)
+        top += high + 10
+    for start in range(0, len(drawable), columns):
+        row = drawable[start : start + columns]
+        heights = []
+        for k, panel in enumerate(row):
+            drawn, high = _panel(panel, inks, wide)
+            parts.append(svg.group(drawn, transform=_moved(k * (wide + _GAP), top)))
+            heights.append(high)
+        top += max(heights) + _GAP
+    alt = " ".join(_alt(panel) for panel in drawable)
+    return svg.chart(name, title, parts, size=(width, top - _GAP), alt=alt, note=note)
+
+
+def _moved(x: float, y: float) -> str:
+    return f"translate({svg.fixed(x)} {svg.fixed(y)})"
+
+
+def _alt(panel: Panel) -> str:
+    lines = "; ".join(
+        (f"{line.name}: " if len(panel.lines) > 1 else "")
+        + ", ".join(replace(place, low=None, high=None, n=None).text for place in line.places)
+        for line in panel.lines
+    )
+    return f"{panel.title}, {panel.measure}. {lines}."
+
+
+def _panel(panel: Panel, inks: Mapping[str, Ink], wide: float) -> tuple[str, float]:
+    """Draw one panel from (0, 0), and say how high it is."""
+    parts = [
+        svg.words(0, svg.SIZE, panel.title, bold=True, room=wide),
+        svg.words(0, svg.SIZE + svg.LINE, panel.measure, tone="muted", room=wide, size=svg.SMALL),
+    ]
+    top = svg.SIZE + svg.LINE + 12
+    bottom = top + _PLOT
+    ends = [end for line in panel.lines for p in line.places for end in (p.value, p.low, p.high)]
+    level = [panel.reference[0]] if panel.reference else []
+    scale = Scale.over([*ends, *level], (bottom, top), edge=0.1)
+    ticks = scale.ticks(3)
+    labels = [tick_label(tick, ticks) for tick in ticks]
+    left = max((svg.width(text, svg.SMALL) for text in labels), default=0.0) + 3
+    names = panel.names
+    slot = (wide - left) / len(names)
+    at = {name: left + (k + 0.5) * slot for k, name in enumerate(names)}
+    for tick, text in zip(ticks, labels, strict=True):
+        y = scale(tick)
+        parts.append(svg.line(left, y, wide, y, "grid"))
+        parts.append(svg.words(left - 4, y + 4, text, tone="muted", anchor="end", size=svg.SMALL))
+    if panel.reference:
+        parts += _reference(panel, scale, left, wide)
+    for line in panel.lines:
+        parts += _line(line, panel.apart, scale, at, inks)
+    if len(panel.lines) > 1:
+        parts += _named(panel.lines, scale, at, wide)
+    parts.append(svg.line(left, bottom, wide, bottom, "axis"))
+    below, high = _below(panel, at, slot, bottom)
+    return "".join([*parts, *below]), high
+
+
+def _reference(panel: Panel, scale: Scale, left: float, right: float) -> Iterable[str]:
+    """Draw the level, its name at the end that has fewer marks near it."""
+    level, name = panel.reference or (0.0, "")
+    y = scale(level)
+    places = panel.lines[0].places
+    half = (len(places) + 1) // 2
+
+    def nearest(some: Sequence[Place]) -> float:
+        found = [abs(scale(p.value) - y) for p in some if p.value is not None and _there(p)]
+        return min(found, default=_PLOT)
+
+    at_end = nearest(places[-half:]) >= nearest(places[:half])
+    yield svg.line(left, y, right, y, "axis", thick=1.5)
+    yield svg.words(
+        right if at_end else left + 2, y - 4, name, tone="muted",
+        anchor="end" if at_end else "start", size=svg.SMALL,
+    )  # fmt: skip
+
+
+def _line(
+    line: Line,
+    apart: frozenset[str],
+    scale: Scale,
+    at: Mapping[str, float],
+    inks: Mapping[str, Ink],
+) -> Iterable[str]:
+    there = [place for place in line.places if _there(place)]
+    joined = [place for place in there if place.name not in apart]
+    bounded = [p for p in joined if p.low is not None and p.high is not None]
+    if len(bounded) > 1 and not line.hollow:
+        upper = [(at[p.name], scale(p.high)) for p in bounded if p.high is not None]
+        lower = [(at[p.name], scale(p.low)) for p in bounded if p.low is not None]
+        yield svg.group(svg.area([*upper, *reversed(lower)]), tone="band")
+    if len(joined) > 1:
+        points = [(at[p.name], scale(p.value)) for p in joined if p.value is not None]
+        dashes = "5 3" if line.hollow else ""
+        yield svg.group(svg.polyline(points, thick=1.5, dashes=dashes), tone="axis")
+    for place in there:
+        yield _mark(place, scale, at[place.name], replace(inks[place.name], hollow=line.hollow))
+
+
+def _named(
+    lines: Sequence[Line], scale: Scale, at: Mapping[str, float], wide: float
+) -> Iterable[str]:
+    """Write each line's name over its last mark, or below it where another line is above."""
+    ends = []
+    for line in lines:
+        there = [(place.value, place) for place in line.places if _there(place)]
+        if there and there[-1][0] is not None:
+            value, place = there[-1]
+            ends.append((line, scale(value), at[place.name]))
+    highest = min((y for _, y, _ in ends), default=0.0)
+    for line, y, x in ends:
+        above = y == highest
+        right = min(x + svg.width(line.name, svg.SMALL) / 2, wide)
+        yield svg.words(
+            right, y - 10 if above else y + 19, line.name, anchor="end", size=svg.SMALL,
+            room=right,
+        )  # fmt: skip
+
+
+def _mark(place: Place, scale: Scale, x: float, ink: Ink) -> str:
+    inside = []
+    if place.low is not None and place.high is not None:
+        inside.append(svg.whisker_up(x, scale(place.low), scale(place.high)))
+    if place.value is not None:
+        inside.append(svg.mark(x, scale(place.value), ink))
+    return svg.group(*inside, tone=ink.tone, title=place.text)
+
+
+def _below(
+    panel: Panel, at: Mapping[str, float], slot: float, top: float
+) -> tuple[list[str], float]:
+    """Write names, values and steps under the axis, as many as fit side by side."""
+    alone = len(panel.lines) == 1
+    under = {name: _under(panel, name, slot) if alone else "" for name in at}
+    widest = max(svg.width(text, svg.SMALL) for text in (*under.values(), *at) if len(text) < 9)
+    every = max(1, math.ceil((widest + 1) / slot))
+    parts = []
+    for k, (name, x) in enumerate(at.items()):
+        room = slot * every - 2
+        if (len(at) - 1 - k) % every == 0:
+            # What does not fit side by side, such as "no score", stands in two lines.
+            for row, text in enumerate((name, *under[name].split(" ", 1))):
+                tone = "muted" if row else "label"
+                parts.append(
+                    svg.words(
+                        x, top + 15 * (row + 1), text,
+                        tone=tone, anchor="middle", size=svg.SMALL, room=room,
+                    )
+                )  # fmt: skip
+        step = (panel.steps or {}).get(name)
+        if step is not None and step in _STEPS:
+            parts.append(_step(name, step, x, top + 26 + 15 * alone))
+    missing = any(" " in text for text in under.values())
+    rows = 1 + alone + (bool(panel.steps) or missing)
+    return parts, top + 5 + 15 * rows
+
+
+def _under(panel: Panel, name: str, slot: float) -> str:
+    """Write the value under a name, or what is missing."""
+    [line] = panel.lines
+    place = next(place for place in line.places if place.name == name)
+    if place.value is None or not _there(place):
+        return place.missing
+    shown = places([one.value for one in line.places])
+    return number(place.value, shown if slot > 45 else min(shown, 2), signed=panel.signed)
+
+
+def _step(name: str, step: Evidence, x: float, y: float) -> str:
+    tone, shape = _STEPS[step]
+    compared = "from" if step == "no clear change" else "than"
+    title = f"{name}: {step} {compared} the one before"
+    return svg.group(svg.mark(x, y, Ink(tone, shape)), tone=tone, title=title)
+
+
+def _there(place: Place) -> bool:
+    return place.value is not None and math.isfinite(place.value)

@@ -1,0 +1,165 @@
+"""The loop's health, round by round: what the judge gave, what was lost, what was learnt from.
+
+Only a trainer that reports these numbers has the drawings (`training.self_rewarding` does); one that
+reports others has its tables.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from harness.records import RunRecord
+from reports.blocks import Chart
+from reports.charts import svg
+from reports.charts.histograms import Histogram, histograms
+from reports.charts.ink import inks
+from reports.charts.measures import names
+from reports.charts.panels import Line, Panel, Place, panels
+from reports.charts.stacks import Bar, Part, stacks
+from reports.tables import label
+
+Values = Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One training that learnt from what a model wrote and judged."""
+
+    model: str
+    """What came out."""
+    judge: str
+    """Who wrote and judged: the model before."""
+    metrics: Values
+
+    def section(self, name: str) -> Values:
+        """A section of the trainer's numbers; empty where there is none."""
+        found = self.metrics.get(name)
+        return found if isinstance(found, dict) else {}
+
+
+def rounds(record: RunRecord) -> tuple[Round, ...]:
+    """Find the trainings that report judgements."""
+    return tuple(
+        Round(stage.model.name, stage.model.parent or f"for {stage.model.name}", stage.metrics)
+        for stage in record.stages
+        if stage.stage.kind == "train" and isinstance(stage.metrics.get("judgements"), dict)
+    )
+
+
+def scores(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
+    """Draw which scores each model gave its own answers."""
+    shown = [
+        Histogram(f"{one.judge} judges itself", _by_value(one.section("judgements")))
+        for one in rounds(record)
+    ]
+    title = "Scores that models gave their own answers"
+    note = "Shares of the verdicts that could be read, all on one scale."
+    return histograms("scores", title, shown, note=note, width=width)
+
+
+def _by_value(judgements: Values) -> dict[float, float]:
+    counts = judgements.get("score_histogram")
+    found = {}
+    for value, count in counts.items() if isinstance(counts, dict) else ():
+        try:
+            place = float(value)
+        except ValueError:
+            continue
+        if math.isfinite(place) and _is_count(count):
+            found[place] = float(count)
+    return found
+
+
+def _is_count(value: JsonValue) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+
+
+def _count(values: Values, key: str) -> float:
+    value = values.get(key)
+    return float(value) if isinstance(value, int | float) and _is_count(value) else 0.0
+
+
+def yields(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
+    """Draw what became of every round's answers, verdicts and prompts."""
+    groups = [
+        (f"{one.judge} writes and judges, {one.model} learns", tuple(_bars(one)))
+        for one in rounds(record)
+    ]
+    alt = " ".join(
+        f"{heading}. {bar.label}: "
+        f"{', '.join(f'{part.count:,.0f} {part.name}' for part in bar.parts if part.count)}."
+        for heading, bars in groups
+        for bar in bars
+    )
+    title = "From prompts to pairs: what each round kept"
+    return stacks("yields", title, groups, alt=alt, width=width)
+
+
+def _bars(one: Round) -> Iterator[Bar]:
+    candidates, judgements, pairs = map(one.section, ("candidates", "judgements", "pairs"))
+    yield Bar(
+        "answers",
+        (
+            Part("ended", _count(candidates, "ended"), "better"),
+            Part("cut off", _count(candidates, "truncated"), "worse"),
+            *_causes(candidates.get("failed"), "worse"),
+        ),
+    )
+    yield Bar(
+        "verdicts",
+        (
+            Part("read", _count(judgements, "read"), "better"),
+            *_causes(judgements.get("failed"), "worse"),
+        ),
+    )
+    yield Bar(
+        "prompts",
+        (
+            Part("with a pair", _count(pairs, "pairs"), "better"),
+            *_causes(pairs.get("without"), "neutral"),
+        ),
+    )
+
+
+def _causes(counts: JsonValue, tone: str) -> Iterator[Part]:
+    for cause, count in counts.items() if isinstance(counts, dict) else ():
+        if isinstance(count, int | float) and _is_count(count):
+            yield Part(label(cause), float(count), tone)
+
+
+def contrasts(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
+    """Draw how chosen and rejected answers differ: in score, and in length."""
+    found = rounds(record)
+    shown = (
+        Panel(
+            "Score, chosen minus rejected",
+            "points, mean of the pairs",
+            (_line(found, "", "score_gap"),),
+        ),
+        Panel(
+            "Length",
+            "tokens, mean of the pairs",
+            (
+                _line(found, "chosen", "chosen_tokens"),
+                _line(found, "rejected", "rejected_tokens", hollow=True),
+            ),
+        ),
+        Panel(
+            "Prompts without a pair",
+            "by ties, share of those judged",
+            (_line(found, "", "tie_rate"),),
+        ),
+    )
+    title = "The pairs that each model learnt from"
+    return panels("pairs", title, shown, inks(names(record)), width=width)
+
+
+def _line(found: tuple[Round, ...], name: str, metric: str, *, hollow: bool = False) -> Line:
+    places = []
+    for one in found:
+        value = one.section("pairs").get(metric)
+        number = float(value) if isinstance(value, int | float) else None
+        places.append(Place(one.model, number, missing="not told"))
+    return Line(name, tuple(places), hollow)
