@@ -56,12 +56,11 @@ def curves(
     parts = []
     high = svg.LINE + 12 + _PLOT + 40
     for k, panel in enumerate(drawable):
-        x, y = k % columns * (wide + _GAP), 28 + k // columns * high
-        place = f"translate({svg.fixed(x)} {svg.fixed(y)})"
+        place = svg.moved(k % columns * (wide + _GAP), svg.TOP + k // columns * high)
         parts.append(svg.group(_panel(panel, inks, wide), transform=place))
     lines = -(-len(drawable) // columns)
     alt = " ".join(_alt(panel) for panel in drawable)
-    return svg.chart(name, title, parts, size=(width, 28 + lines * high), alt=alt, note=note)
+    return svg.chart(name, title, parts, size=(width, svg.TOP + lines * high), alt=alt, note=note)
 
 
 def _alt(panel: CurvePanel) -> str:
@@ -103,7 +102,9 @@ def _panel(panel: CurvePanel, inks: Mapping[str, Ink], wide: float) -> str:
     if panel.reference:
         y = vertical(panel.reference[0])
         parts.append(svg.line(left, y, right, y, "axis", thick=1.5))
-        parts.append(svg.words(left + 3, y - 4, panel.reference[1], tone="muted", size=svg.SMALL))
+        parts.append(
+            svg.words(right, y - 4, panel.reference[1], tone="muted", anchor="end", size=svg.SMALL)
+        )
     steps = [x for points in found.values() for x, _ in points]
     level_scale = Scale.over(steps, (left, right), edge=0)
     parts.append(svg.line(left, bottom, right, bottom, "axis"))

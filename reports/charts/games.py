@@ -22,7 +22,7 @@ def head_to_head(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None
     alt = " ".join(
         f"{bar.label}: {_shares(bar)}. {bar.figure}." for _, bars in groups for bar in bars
     )
-    title = "Model against model: wins, ties and losses of the first"
+    title = "Model against model: wins, ties, losses"
     note = "The net win is the share of wins minus that of losses, with its 95 % interval."
     return stacks("head-to-head", title, groups, alt=alt, note=note, width=width)
 
@@ -42,7 +42,7 @@ def _bars(series: Series) -> Iterator[Bar]:
         if net is not None and net.value is not None:
             figure = said("net win", net.value, net.low, net.high, net.n, signed=True)
             figure = figure.replace(": ", " ", 1)
-        yield Bar(f"{model} against {other}", parts, figure)
+        yield Bar(f"{model} vs {other}", parts, figure)
 
 
 def _shares(bar: Bar) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.ink import Ink
 from reports.figures import plain
 
 _LEAST_WIDTH = 180.0
@@ -21,6 +22,7 @@ class Histogram:
 
     title: str
     counts: Mapping[float, float]
+    ink: Ink
 
     @property
     def total(self) -> float:
@@ -47,12 +49,13 @@ def histograms(
     high = svg.LINE + 20 + _PLOT + 24
     parts = []
     for k, one in enumerate(drawable):
-        x, y = k % columns * (wide + _GAP), 28 + k // columns * high
-        place = f"translate({svg.fixed(x)} {svg.fixed(y)})"
+        place = svg.moved(k % columns * (wide + _GAP), svg.TOP + k // columns * high)
         parts.append(svg.group(_histogram(one, values, most, wide), transform=place))
     lines = -(-len(drawable) // columns)
     alt = " ".join(f"{one.title}: {_shares(one)}." for one in drawable)
-    return svg.chart(name, title, parts, size=(width, 24 + lines * high), alt=alt, note=note)
+    return svg.chart(
+        name, title, parts, size=(width, svg.TOP - 4 + lines * high), alt=alt, note=note
+    )
 
 
 def _shares(one: Histogram) -> str:
@@ -77,7 +80,7 @@ def _histogram(one: Histogram, values: Sequence[float], most: float, wide: float
         x, tall = k * slot, _PLOT * share / most
         title = f"{plain(value)}: {one.counts.get(value, 0):,.0f}, {share:.0%}"
         drawn = svg.bar(x + slot * 0.1, bottom - tall, slot * 0.8, tall)
-        parts.append(svg.group(drawn, tone="c3", title=title))
+        parts.append(svg.group(drawn, tone=one.ink.tone, title=title))
         middle = x + slot / 2
         if svg.width("99%", svg.SMALL) <= slot:
             parts.append(

@@ -13,9 +13,9 @@ from reports.tables import label
 
 _MEASURES = (
     ("pairwise_accuracy", "Agreement with people", "pair accuracy, ties left out", (0.5, "chance")),
-    ("spearman", "Rank correlation", "Spearman, mean per instruction", (0.0, "none")),
-    ("tie_rate", "Ties", "share of pairs it scores alike", None),
-    ("failure_rate", "Not readable", "share of its verdicts", None),
+    ("spearman", "Rank correlation", "Spearman, per instruction", (0.0, "none")),
+    ("tie_rate", "Ties", "share of pairs scored alike", (0.0, "")),
+    ("failure_rate", "Not readable", "share of the verdicts", (0.0, "")),
 )
 _ITSELF, _EXTERNAL = "the model itself", "the external judge"
 _NOTE = (

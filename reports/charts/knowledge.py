@@ -27,7 +27,7 @@ def knowledge(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Chart]
         parts = [Row(label(t), _dots(record, series, first, t)) for t in tasks if t is not None]
         mean = Row("mean", _dots(record, series, first, None), bold=True)
         group = Group(
-            (*parts, mean), unit="points (%)", reference=(0.0, f"as {first}"), signed=True
+            (*parts, mean), unit="percentage points", reference=(0.0, f"as {first}"), signed=True
         )
         found = rows(
             f"benchmarks{end}",
@@ -36,7 +36,7 @@ def knowledge(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Chart]
             alt=in_words([group]),
             key=key(record, later),
             note=f"Item by item against {first}; whiskers are 95 % intervals, not corrected for "
-            "how many there are.",
+            "how many there are, and there are none where too few items differ.",
             width=width,
         )
         if found is not None:

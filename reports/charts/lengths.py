@@ -13,7 +13,10 @@ from reports.charts.points import Axes, Point, plane
 from reports.series import Series, chain, evaluations
 from reports.tables import label
 
-_UNITS = {"average_length": "characters of an answer, mean", "length_tokens": "tokens, mean"}
+_UNITS = {
+    "average_length": "characters of an answer, mean",
+    "length_tokens": "tokens of an answer, mean",
+}
 _LENGTH, _RAW, _CONTROLLED = "average_length", "win_rate", "length_controlled_win_rate"
 
 
@@ -30,7 +33,12 @@ def _panels(record: RunRecord, series: Series) -> Iterator[Panel]:
     for metric in series.metrics:
         if metric in LENGTHS:
             yield over_models(
-                record, series, {"": metric}, title=label(series.name), measure=_UNITS[metric]
+                record,
+                series,
+                {"": metric},
+                title=label(series.name),
+                measure=_UNITS[metric],
+                reference=(0.0, ""),
             )
 
 

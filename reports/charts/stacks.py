@@ -65,7 +65,7 @@ def stacks(
     drawable = [(heading, bars) for heading, bars in groups if any(bar.total for bar in bars)]
     if not drawable:
         return None
-    parts, top = [], 26.0
+    parts, top = [], svg.TOP - 2
     for heading, bars in drawable:
         if heading:
             parts.append(svg.words(0, top + svg.SIZE + 4, heading, bold=True, room=width))
