@@ -6,7 +6,7 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import Ink
-from reports.charts.measures import Step, difference_dot, in_words, net_wins, steps
+from reports.charts.measures import Step, called, difference_dot, in_words, net_wins, steps
 from reports.charts.panels import said
 from reports.charts.rows import Group, Row, rows
 from reports.evidence import Evidence
@@ -46,8 +46,8 @@ def _groups(record: RunRecord, series: Series) -> Iterator[Group]:
     ):
         if found:
             shown = tuple(_row(step) for step in found)
-            title = f"{label(series.name)}, {measure}"
-            yield Group(shown, title, reference=(0.0, ""), signed=True)
+            title = f"{called(series)}, {measure}"
+            yield Group(shown, title, reference=(0.0, ""), signed=True, centred=True)
 
 
 def _row(step: Step) -> Row:

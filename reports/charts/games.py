@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.measures import called
 from reports.charts.panels import said
 from reports.charts.stacks import Bar, Part, stacks
 from reports.series import Series, evaluations
-from reports.tables import NO_SCORE, label
+from reports.tables import NO_SCORE
 
 _OUTCOMES = (("win", "wins", "better"), ("tie", "ties", "neutral"), ("loss", "losses", "worse"))
 
 
 def head_to_head(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
     """Draw every pair that was compared: wins, ties and losses, and the net win."""
-    groups = [(label(s.name), tuple(_bars(s))) for s in evaluations(record)]
+    groups = [(called(s), tuple(_bars(s))) for s in evaluations(record)]
     groups = [(name, bars) for name, bars in groups if bars]
     if len(groups) == 1:
         groups = [("", groups[0][1])]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import Ink
-from reports.figures import plain
+from reports.figures import percent, plain
 
 _LEAST_WIDTH = 180.0
 _GAP = 22.0
@@ -60,7 +60,7 @@ def histograms(
 
 def _shares(one: Histogram) -> str:
     return ", ".join(
-        f"{plain(value)} {count / one.total:.0%}" for value, count in sorted(one.counts.items())
+        f"{plain(value)} {percent(count, one.total)}" for value, count in sorted(one.counts.items())
     )
 
 
@@ -76,16 +76,17 @@ def _histogram(one: Histogram, values: Sequence[float], most: float, wide: float
     widest = max(svg.width(plain(value), svg.SMALL) for value in values) + 4
     every = max(1, -int(-widest // slot))
     for k, value in enumerate(values):
-        share = one.counts.get(value, 0) / one.total
-        x, tall = k * slot, _PLOT * share / most
-        title = f"{plain(value)}: {one.counts.get(value, 0):,.0f}, {share:.0%}"
+        count = one.counts.get(value, 0)
+        share = percent(count, one.total)
+        x, tall = k * slot, _PLOT * count / one.total / most
+        title = f"{plain(value)}: {count:,.0f}, {share}"
         drawn = svg.bar(x + slot * 0.1, bottom - tall, slot * 0.8, tall)
         parts.append(svg.group(drawn, tone=one.ink.tone, title=title))
         middle = x + slot / 2
-        if svg.width("99%", svg.SMALL) <= slot:
+        if svg.width(share, svg.SMALL) <= slot:
             parts.append(
                 svg.words(
-                    middle, bottom - tall - 4, f"{share:.0%}",
+                    middle, bottom - tall - 4, share,
                     tone="muted", anchor="middle", size=svg.SMALL,
                 )
             )  # fmt: skip

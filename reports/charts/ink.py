@@ -3,7 +3,7 @@
     models(record)    M0 c0 circle, SFT c1 square, M1 c2 triangle ...   the same in every drawing
 
 A class has a colour on white and one on black, each of a contrast of at least 3 to its ground
-(4.5 where it is of text). The hues are Okabe and Ito's (2008), for the colour-blind, made as dark as
+(4.5 where it is of text). The hues are Okabe and Ito's (2008), for the colour-blind, as dark as
 that takes; shapes are for everybody.
 """
 

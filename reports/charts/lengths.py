@@ -7,7 +7,7 @@ from reports.blocks import Chart
 from reports.cautions import LENGTHS
 from reports.charts import svg
 from reports.charts.ink import Ink, inks
-from reports.charts.measures import names, of_plugin, over_models
+from reports.charts.measures import called, names, of_plugin, over_models
 from reports.charts.panels import Panel, panels, said
 from reports.charts.points import Axes, Point, plane
 from reports.series import Series, chain, evaluations
@@ -36,7 +36,7 @@ def _panels(record: RunRecord, series: Series) -> Iterator[Panel]:
                 record,
                 series,
                 {"": metric},
-                title=label(series.name),
+                title=called(series),
                 measure=_UNITS[metric],
                 reference=(0.0, ""),
             )
@@ -55,7 +55,7 @@ def wins_by_length(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[C
         key += [(Ink("axis", hollow=True), "length-controlled")] if controlled else []
         drawn = plane(
             f"win-rate-by-length{end}",
-            f"{label(series.name)}: win rate against length",
+            f"{called(series)}: win rate against length",
             every,
             alt=" ".join(f"{point.title}." for point in every),
             axes=Axes("characters of an answer, mean", "win rate (%)"),

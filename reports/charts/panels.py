@@ -293,7 +293,7 @@ def _below(
     every = max(1, math.ceil(widest / slot))
     parts = []
     for k, (name, x) in enumerate(at.items()):
-        room = slot * every - 2
+        room = slot * every + 4  # estimates are generous
         if (len(at) - 1 - k) % every == 0:
             # What does not fit side by side, such as "no score", stands in two lines.
             for row, text in enumerate((name, *under[name].split(" ", 1))):

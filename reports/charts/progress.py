@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.alpaca_eval import parity
 from reports.charts.ink import inks
-from reports.charts.measures import Step, names, net_wins, over_models, steps
+from reports.charts.measures import Step, called, names, net_wins, over_models, steps
 from reports.charts.panels import Line, Panel, Place, panels
 from reports.evidence import Evidence
 from reports.headlines import MAIN
@@ -21,7 +22,7 @@ _WORDS = {
     "judge_agreement": ("Judging", "pair accuracy, ties left out"),
 }
 """By plug-in, what its main measure is called: the axis, and the figure."""
-_LEVELS = {"alpaca_eval": (50.0, "the reference"), "judge_agreement": (0.5, "chance")}
+_CHANCE = (0.5, "chance")
 _NOTE = (
     "Bands and whiskers are 95 % intervals; baselines stand beside the line. Better, worse and no "
     "clear change are of paired differences, item by item."
@@ -39,9 +40,9 @@ def _panels(record: RunRecord, series: Series) -> Iterator[Panel]:
     name = plugin(record, series.name)
     first = next((one for one in series.metrics if "/" not in one), None)
     metric = next(iter(MAIN.get(name, ())), first)
-    axis, words = _WORDS.get(name, (label(series.name), label(metric or "")))
+    axis, words = _WORDS.get(name, (called(series), label(metric or "")))
     # More evaluations than one of a kind go by their labels.
-    title = axis if series.name == name else label(series.name)
+    title = axis if series.name == name else called(series)
     if metric:
         yield over_models(
             record,
@@ -49,11 +50,17 @@ def _panels(record: RunRecord, series: Series) -> Iterator[Panel]:
             {"": metric},
             title=title,
             measure=words,
-            reference=_LEVELS.get(name),
+            reference=_reference(name, series),
             steps=_by_later(steps(record, series)),
         )
     if "net_win" in series.comparison_metrics:
         yield _net_wins(record, series)
+
+
+def _reference(name: str, series: Series) -> tuple[float, str] | None:
+    if name == "alpaca_eval":
+        return parity(series)
+    return _CHANCE if name == "judge_agreement" else None
 
 
 def _by_later(found: tuple[Step, ...]) -> dict[str, Evidence]:
@@ -71,7 +78,7 @@ def _net_wins(record: RunRecord, series: Series) -> Panel:
     )
     alone = series.name == plugin(record, series.name)
     return Panel(
-        "Model against model" if alone else label(series.name),
+        "Model against model" if alone else called(series),
         "net win over the one before",
         (Line("", places),),
         frozenset(names(record)),

@@ -6,7 +6,7 @@ others report stands in tables.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -106,25 +106,21 @@ def _bars(one: Round) -> Iterator[Bar]:
     yield _bar(
         "answers",
         Part("ended", _count(candidates, "ended"), "better"),
-        Part("cut off", _count(candidates, "truncated"), "worse"),
-        *_causes(candidates.get("failed"), "worse"),
+        (
+            Part("cut off", _count(candidates, "truncated"), "worse"),
+            *_causes(candidates.get("failed"), "worse"),
+        ),
     )
-    yield _bar(
-        "verdicts",
-        Part("read", _count(judgements, "read"), "better"),
-        *_causes(judgements.get("failed"), "worse"),
-    )
-    yield _bar(
-        "prompts",
-        Part("with a pair", _count(pairs, "pairs"), "better"),
-        *_causes(pairs.get("without"), "neutral"),
-    )
+    read = Part("read", _count(judgements, "read"), "better")
+    yield _bar("verdicts", read, _causes(judgements.get("failed"), "worse"))
+    paired = Part("with a pair", _count(pairs, "pairs"), "better")
+    yield _bar("prompts", paired, _causes(pairs.get("without"), "neutral"))
 
 
-def _bar(label: str, *parts: Part) -> Bar:
+def _bar(label: str, kept: Part, lost: Iterable[Part]) -> Bar:
     """Divide a bar, and write out what was lost, whose parts may be too small for words."""
-    lost = ", ".join(f"{part.count:,.0f} {part.name}" for part in parts[1:] if part.count)
-    return Bar(label, parts, lost, missing="not told")
+    parts = tuple(part for part in lost if part.count)
+    return Bar(label, (kept, *parts), ", ".join(f"{part.count:,.0f} {part.name}" for part in parts))
 
 
 def _causes(counts: JsonValue, tone: str) -> Iterator[Part]:

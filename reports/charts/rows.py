@@ -68,7 +68,9 @@ class Group:
     reference: tuple[float, str] | None = None
     """A level that means something, and its name."""
     signed: bool = False
-    """Whether the axis is of differences, with zero in its middle."""
+    """Whether the axis is of differences, with plus signs."""
+    centred: bool = False
+    """Whether zero is in the middle, so that the zeros of all groups are in one line."""
 
     @property
     def ends(self) -> list[float | None]:
@@ -146,7 +148,7 @@ def _group(
     group: Group, ends: Sequence[float | None], columns: _Columns, top: float
 ) -> tuple[str, float]:
     start, end = columns.marks
-    scale = Scale.around(ends, columns.marks) if group.signed else Scale.over(ends, columns.marks)
+    scale = Scale.around(ends, columns.marks) if group.centred else Scale.over(ends, columns.marks)
     ticks = scale.ticks(max(3, int((end - start) // 64)))
     parts = []
     at = top
@@ -160,6 +162,8 @@ def _group(
     drawn, spans = [], []
     for row in group.rows:
         text, high = _row(row, scale, columns, at)
+        if row is not group.rows[0] and len(row.dots) > 1 and not row.joined:
+            drawn.append(svg.line(0, at, columns.wide, at, "grid"))
         drawn.append(text)
         spans.append((at + svg.LINE, at + high))
         at += high
@@ -175,7 +179,14 @@ def _group(
         x = scale(level)
         parts += [svg.line(x, begin, x, bottom, "axis", thick=1.5) for begin, bottom in spans]
         parts.append(
-            svg.words(x, name_at + 11, name, tone="muted", anchor="middle", size=svg.SMALL)
+            svg.words(
+                min(x, columns.wide - svg.width(name, svg.SMALL) / 2),
+                name_at + 11,
+                name,
+                tone="muted",
+                anchor="middle",
+                size=svg.SMALL,
+            )  # fmt: skip
         )
     parts.append(svg.line(start, at, end, at, "axis"))
     at += 17
