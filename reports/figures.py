@@ -45,6 +45,14 @@ def plain(value: float) -> str:
     return f"{value:.4g}"
 
 
+def percent(part: float, whole: float) -> str:
+    """Write a share of a whole; what is neither nothing nor all is not written so."""
+    written = f"{part / whole:.0%}"
+    if written == "0%" and part:
+        return "<1%"
+    return ">99%" if written == "100%" and part != whole else written
+
+
 def listed(counts: Sequence[int]) -> str:
     """Write every count: `120 / 90 / 120`."""
     return " / ".join(f"{count:,}" for count in counts)

@@ -12,12 +12,12 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import Ink, inks
-from reports.charts.measures import dot, in_words, names, of_plugin
+from reports.charts.measures import called, dot, in_words, names, of_plugin
 from reports.charts.rows import Dot, Group, Row, rows
 from reports.series import Series
-from reports.tables import label
 
 _RAW, _CONTROLLED = "win_rate", "length_controlled_win_rate"
+_PARITY, _NEAR_PARITY = 50.0, 30.0
 _RANK = "leaderboard_rank/"
 _NEIGHBOUR = re.compile(r"(?:below|above) (\S{1,200}) \((\d{1,3}\.\d)\)")
 _OTHERS = Ink("neutral", "dash")
@@ -39,9 +39,9 @@ def _win_rates(record: RunRecord, series: Series, name: str, width: float) -> Ch
     for model, ink in inks(names(record)).items():
         raw = dot(series, model, _RAW, ink)
         controlled = dot(series, model, _CONTROLLED, Ink(ink.tone, ink.shape, hollow=True))
-        figure = f"{_rate(raw)}, LC {_rate(controlled)}"
-        found.append(Row(model, (raw, controlled), figure))
-    group = Group(tuple(found), unit="win rate (%)", reference=(50.0, "the reference"))
+        both = tuple(one for one in (raw, controlled) if one.there)
+        found.append(Row(model, both or (raw,), f"{_rate(raw)}, LC {_rate(controlled)}"))
+    group = Group(tuple(found), unit="win rate (%)", reference=parity(series))
     notes = {
         metric.note
         for result in series.results.values()
@@ -49,13 +49,20 @@ def _win_rates(record: RunRecord, series: Series, name: str, width: float) -> Ch
     }
     return rows(
         name,
-        f"{label(series.name)}: win rates, raw and length-controlled",
+        f"{called(series)}: win rates, raw and length-controlled",
         [group],
         alt=in_words([group]),
         key=((Ink("muted"), "raw"), (Ink("muted", hollow=True), "length-controlled (LC)")),
         note=" ".join(("Whiskers are 95 % intervals.", *(f"{note}." for note in sorted(notes)))),
         width=width,
     )
+
+
+def parity(series: Series) -> tuple[float, str] | None:
+    """Name the rate at which a model is as good as the reference, where one comes near it."""
+    found = [result.metric(_RAW) for result in series.results.values()]
+    rates = [metric.value for metric in found if metric is not None and metric.value is not None]
+    return (_PARITY, "the reference") if max(rates, default=0.0) > _NEAR_PARITY else None
 
 
 def _rate(found: Dot) -> str:
@@ -71,7 +78,7 @@ def _leaderboard(record: RunRecord, series: Series, name: str, width: float) -> 
     ]
     return rows(
         name,
-        f"{label(series.name)}: among its neighbours on the public leaderboard",
+        f"{called(series)}: among its neighbours on the public leaderboard",
         groups,
         alt=in_words(groups),
         note="Of the leaderboard's models only those next to a model of the run are shown.",

@@ -7,7 +7,7 @@ from harness.statistics.intervals import mean, paired_difference
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import inks
-from reports.charts.measures import in_words, key, names
+from reports.charts.measures import called, in_words, key, names
 from reports.charts.panels import said
 from reports.charts.rows import Dot, Group, Row, rows
 from reports.evidence import evidence
@@ -24,7 +24,7 @@ def by_category(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Char
         if plugin(record, series.name) in _DRAWN_ELSEWHERE:
             continue
         parts = {
-            item.id: label(item.category)
+            item.id: item.category.replace("_", " ")
             for result in series.results.values()
             for item in result.items
             if item.category and item.against is None
@@ -70,7 +70,7 @@ def by_part(
     metric = label(series.item_metric() or "mean item score")
     return rows(
         name,
-        f"{label(series.name)} by {what}: {ends[0]} and {ends[1]}",
+        f"{called(series)} by {what}: {ends[0]} and {ends[1]}",
         [group],
         alt=in_words([group]),
         key=key(record, ends),

@@ -3,6 +3,7 @@
 Each line has its own dashes, and its model's mark and name at its end.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ MOST_POINTS = 120
 _LEAST_WIDTH = 300.0
 _GAP = 24.0
 _PLOT = 150.0
+_APART = 13.0
 _DASHES = ("", "6 3", "2 2", "8 3 2 3")
 
 
@@ -56,12 +58,11 @@ def curves(
     parts = []
     high = svg.LINE + 12 + _PLOT + 40
     for k, panel in enumerate(drawable):
-        x, y = k % columns * (wide + _GAP), 28 + k // columns * high
-        place = f"translate({svg.fixed(x)} {svg.fixed(y)})"
+        place = svg.moved(k % columns * (wide + _GAP), svg.TOP + k // columns * high)
         parts.append(svg.group(_panel(panel, inks, wide), transform=place))
     lines = -(-len(drawable) // columns)
     alt = " ".join(_alt(panel) for panel in drawable)
-    return svg.chart(name, title, parts, size=(width, 28 + lines * high), alt=alt, note=note)
+    return svg.chart(name, title, parts, size=(width, svg.TOP + lines * high), alt=alt, note=note)
 
 
 def _alt(panel: CurvePanel) -> str:
@@ -103,7 +104,9 @@ def _panel(panel: CurvePanel, inks: Mapping[str, Ink], wide: float) -> str:
     if panel.reference:
         y = vertical(panel.reference[0])
         parts.append(svg.line(left, y, right, y, "axis", thick=1.5))
-        parts.append(svg.words(left + 3, y - 4, panel.reference[1], tone="muted", size=svg.SMALL))
+        parts.append(
+            svg.words(right, y - 4, panel.reference[1], tone="muted", anchor="end", size=svg.SMALL)
+        )
     steps = [x for points in found.values() for x, _ in points]
     level_scale = Scale.over(steps, (left, right), edge=0)
     parts.append(svg.line(left, bottom, right, bottom, "axis"))
@@ -116,7 +119,7 @@ def _panel(panel: CurvePanel, inks: Mapping[str, Ink], wide: float) -> str:
         for tick in ticks
     ]  # fmt: skip
     parts.append(svg.words(wide, bottom + 16, "step", tone="muted", anchor="end", size=svg.SMALL))
-    ends = _spread([vertical(points[-1][1]) for points in found.values()])
+    ends = _spread([vertical(points[-1][1]) for points in found.values()], bottom)
     for k, ((name, points), label_y) in enumerate(zip(found.items(), ends, strict=True)):
         places = [(level_scale(x), vertical(y)) for x, y in points]
         x, y = places[-1]
@@ -127,10 +130,12 @@ def _panel(panel: CurvePanel, inks: Mapping[str, Ink], wide: float) -> str:
     return "".join(parts)
 
 
-def _spread(places: Sequence[float], apart: float = 13.0) -> list[float]:
-    """Move places apart, downwards, so that names at them do not lie on one another."""
+def _spread(places: Sequence[float], lowest: float) -> list[float]:
+    """Move places apart, so that names at them do not lie on one another."""
     moved = list(places)
-    last = float("-inf")
-    for k in sorted(range(len(places)), key=lambda k: places[k]):
-        moved[k] = last = max(places[k], last + apart)
-    return moved
+    ranked = sorted(range(len(places)), key=lambda k: places[k])
+    last = -math.inf
+    for k in ranked:
+        moved[k] = last = max(places[k], last + _APART)
+    too_low = max(last - lowest, 0.0)
+    return [y - too_low for y in moved]

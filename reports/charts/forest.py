@@ -1,19 +1,17 @@
 """Every step of the chain by every evaluation: paired differences, better, worse or neither."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 from harness.records import RunRecord
-from harness.statistics.intervals import Estimate
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import Ink
-from reports.charts.measures import difference_dot, in_words
+from reports.charts.measures import Step, called, difference_dot, in_words, net_wins, steps
 from reports.charts.panels import said
 from reports.charts.rows import Group, Row, rows
-from reports.evidence import Evidence, evidence
-from reports.series import Series, chain, evaluations
-from reports.tables import difference, label
+from reports.evidence import Evidence
+from reports.series import Series, evaluations
+from reports.tables import AVERAGED, label
 
 _INKS: dict[Evidence, Ink] = {"better": Ink("better", "up"), "worse": Ink("worse", "down")}
 _UNCLEAR = Ink("neutral", "circle", hollow=True)
@@ -41,25 +39,21 @@ def forest(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
 
 
 def _groups(record: RunRecord, series: Series) -> Iterator[Group]:
-    steps = list(pairwise(chain(record)))
-    changes = [(later, earlier, difference(series, later, earlier)) for earlier, later in steps]
-    found = tuple(_row(later, earlier, change) for later, earlier, change in changes if change.n)
-    if found:
-        name = series.item_metric() or "mean item score"
-        yield Group(found, f"{label(series.name)}, {label(name)}", "", (0.0, ""), signed=True)
-    games = tuple(
-        _row(later, earlier, Estimate(metric.value, metric.low, metric.high, metric.n))
-        for earlier, later in steps
-        if (metric := series.metric(later, "net_win", earlier))
-    )
-    if games:
-        yield Group(games, f"{label(series.name)}, net win", "", (0.0, ""), signed=True)
+    mean = AVERAGED if AVERAGED in series.metrics else series.item_metric()
+    for measure, found in (
+        (label(mean or "mean item score"), steps(record, series)),
+        ("net win", net_wins(record, series)),
+    ):
+        if found:
+            shown = tuple(_row(step) for step in found)
+            title = f"{called(series)}, {measure}"
+            yield Group(shown, title, reference=(0.0, ""), signed=True, centred=True)
 
 
-def _row(later: str, earlier: str, change: Estimate) -> Row:
-    shown = evidence(change.low, change.high, change.n)
-    name = f"{later} - {earlier}"
-    ink = _INKS.get(shown, _UNCLEAR)
-    words = said("", change.value, change.low, change.high, None, signed=True).removeprefix(": ")
-    tone = ink.tone if ink is not _UNCLEAR else "muted"
-    return Row(name, (difference_dot(name, change, ink),), f"{words} {shown}", tone)
+def _row(step: Step) -> Row:
+    name = f"{step.later} - {step.earlier}"
+    ink = _INKS.get(step.shown, _UNCLEAR)
+    change = step.change
+    figure = said("", change.value, change.low, change.high, None, signed=True).removeprefix(": ")
+    tone = "muted" if ink is _UNCLEAR else ink.tone
+    return Row(name, (difference_dot(name, change, ink),), f"{figure} {step.shown}", tone)

@@ -5,24 +5,25 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.measures import called
 from reports.charts.panels import said
 from reports.charts.stacks import Bar, Part, stacks
 from reports.series import Series, evaluations
-from reports.tables import NO_SCORE, label
+from reports.tables import NO_SCORE
 
 _OUTCOMES = (("win", "wins", "better"), ("tie", "ties", "neutral"), ("loss", "losses", "worse"))
 
 
 def head_to_head(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
     """Draw every pair that was compared: wins, ties and losses, and the net win."""
-    groups = [(label(s.name), tuple(_bars(s))) for s in evaluations(record)]
+    groups = [(called(s), tuple(_bars(s))) for s in evaluations(record)]
     groups = [(name, bars) for name, bars in groups if bars]
     if len(groups) == 1:
         groups = [("", groups[0][1])]
     alt = " ".join(
         f"{bar.label}: {_shares(bar)}. {bar.figure}." for _, bars in groups for bar in bars
     )
-    title = "Model against model: wins, ties and losses of the first"
+    title = "Model against model: wins, ties, losses"
     note = "The net win is the share of wins minus that of losses, with its 95 % interval."
     return stacks("head-to-head", title, groups, alt=alt, note=note, width=width)
 
@@ -42,7 +43,7 @@ def _bars(series: Series) -> Iterator[Bar]:
         if net is not None and net.value is not None:
             figure = said("net win", net.value, net.low, net.high, net.n, signed=True)
             figure = figure.replace(": ", " ", 1)
-        yield Bar(f"{model} against {other}", parts, figure)
+        yield Bar(f"{model} vs {other}", parts, figure)
 
 
 def _shares(bar: Bar) -> str:

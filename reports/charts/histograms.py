@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from reports.blocks import Chart
 from reports.charts import svg
-from reports.figures import plain
+from reports.charts.ink import Ink
+from reports.figures import percent, plain
 
 _LEAST_WIDTH = 180.0
 _GAP = 22.0
@@ -21,6 +22,7 @@ class Histogram:
 
     title: str
     counts: Mapping[float, float]
+    ink: Ink
 
     @property
     def total(self) -> float:
@@ -47,17 +49,18 @@ def histograms(
     high = svg.LINE + 20 + _PLOT + 24
     parts = []
     for k, one in enumerate(drawable):
-        x, y = k % columns * (wide + _GAP), 28 + k // columns * high
-        place = f"translate({svg.fixed(x)} {svg.fixed(y)})"
+        place = svg.moved(k % columns * (wide + _GAP), svg.TOP + k // columns * high)
         parts.append(svg.group(_histogram(one, values, most, wide), transform=place))
     lines = -(-len(drawable) // columns)
     alt = " ".join(f"{one.title}: {_shares(one)}." for one in drawable)
-    return svg.chart(name, title, parts, size=(width, 24 + lines * high), alt=alt, note=note)
+    return svg.chart(
+        name, title, parts, size=(width, svg.TOP - 4 + lines * high), alt=alt, note=note
+    )
 
 
 def _shares(one: Histogram) -> str:
     return ", ".join(
-        f"{plain(value)} {count / one.total:.0%}" for value, count in sorted(one.counts.items())
+        f"{plain(value)} {percent(count, one.total)}" for value, count in sorted(one.counts.items())
     )
 
 
@@ -73,16 +76,17 @@ def _histogram(one: Histogram, values: Sequence[float], most: float, wide: float
     widest = max(svg.width(plain(value), svg.SMALL) for value in values) + 4
     every = max(1, -int(-widest // slot))
     for k, value in enumerate(values):
-        share = one.counts.get(value, 0) / one.total
-        x, tall = k * slot, _PLOT * share / most
-        title = f"{plain(value)}: {one.counts.get(value, 0):,.0f}, {share:.0%}"
+        count = one.counts.get(value, 0)
+        share = percent(count, one.total)
+        x, tall = k * slot, _PLOT * count / one.total / most
+        title = f"{plain(value)}: {count:,.0f}, {share}"
         drawn = svg.bar(x + slot * 0.1, bottom - tall, slot * 0.8, tall)
-        parts.append(svg.group(drawn, tone="c3", title=title))
+        parts.append(svg.group(drawn, tone=one.ink.tone, title=title))
         middle = x + slot / 2
-        if svg.width("99%", svg.SMALL) <= slot:
+        if svg.width(share, svg.SMALL) <= slot:
             parts.append(
                 svg.words(
-                    middle, bottom - tall - 4, f"{share:.0%}",
+                    middle, bottom - tall - 4, share,
                     tone="muted", anchor="middle", size=svg.SMALL,
                 )
             )  # fmt: skip

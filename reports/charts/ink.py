@@ -3,8 +3,8 @@
     models(record)    M0 c0 circle, SFT c1 square, M1 c2 triangle ...   the same in every drawing
 
 A class has a colour on white and one on black, each of a contrast of at least 3 to its ground
-(4.5 where it is of text). Hues are told apart by the colour-blind (adapted from Okabe and Ito 2008),
-and shapes by everybody.
+(4.5 where it is of text). The hues are Okabe and Ito's (2008), for the colour-blind, as dark as
+that takes; shapes are for everybody.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,16 +6,15 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import inks
-from reports.charts.measures import names, of_plugin, over_models
+from reports.charts.measures import called, names, of_plugin, over_models
 from reports.charts.panels import Panel, panels
 from reports.series import Series
-from reports.tables import label
 
 _MEASURES = (
     ("pairwise_accuracy", "Agreement with people", "pair accuracy, ties left out", (0.5, "chance")),
-    ("spearman", "Rank correlation", "Spearman, mean per instruction", (0.0, "none")),
-    ("tie_rate", "Ties", "share of pairs it scores alike", None),
-    ("failure_rate", "Not readable", "share of its verdicts", None),
+    ("spearman", "Rank correlation", "Spearman, per instruction", (0.0, "none")),
+    ("tie_rate", "Ties", "share of pairs scored alike", (0.0, "")),
+    ("failure_rate", "Not readable", "share of the verdicts", (0.0, "")),
 )
 _ITSELF, _EXTERNAL = "the model itself", "the external judge"
 _NOTE = (
@@ -29,7 +28,7 @@ def judging(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
     shown = [
         panel
         for series in found
-        for panel in _panels(record, series, label(series.name) if len(found) > 1 else "")
+        for panel in _panels(record, series, called(series) if len(found) > 1 else "")
     ]
     title = "As a judge: agreement with people"
     return panels("judging", title, shown, inks(names(record)), note=_NOTE, width=width)

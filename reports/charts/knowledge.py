@@ -7,10 +7,10 @@ from harness.statistics.intervals import Estimate, paired_difference
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import inks
-from reports.charts.measures import difference_dot, in_words, key, names, of_plugin
+from reports.charts.measures import called, difference_dot, in_words, key, names, of_plugin
 from reports.charts.rows import Dot, Group, Row, rows
 from reports.series import Series
-from reports.tables import AVERAGED, NOT_RUN, difference, label
+from reports.tables import AVERAGED, NOT_RUN, difference
 
 _PERCENT = 100
 
@@ -24,19 +24,23 @@ def knowledge(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Chart]
         tasks = dict.fromkeys(
             item.category for result in series.results.values() for item in result.items
         )
-        parts = [Row(label(t), _dots(record, series, first, t)) for t in tasks if t is not None]
+        parts = [
+            Row(task.replace("_", " "), _dots(record, series, first, task))
+            for task in tasks
+            if task
+        ]
         mean = Row("mean", _dots(record, series, first, None), bold=True)
         group = Group(
-            (*parts, mean), unit="points (%)", reference=(0.0, f"as {first}"), signed=True
+            (*parts, mean), unit="percentage points", reference=(0.0, f"as {first}"), signed=True
         )
         found = rows(
             f"benchmarks{end}",
-            f"{label(series.name)}: differences from {first}",
+            f"{called(series)}: differences from {first}",
             [group],
             alt=in_words([group]),
             key=key(record, later),
             note=f"Item by item against {first}; whiskers are 95 % intervals, not corrected for "
-            "how many there are.",
+            "how many there are, and there are none where too few items differ.",
             width=width,
         )
         if found is not None:

@@ -7,13 +7,16 @@ from reports.blocks import Chart
 from reports.cautions import LENGTHS
 from reports.charts import svg
 from reports.charts.ink import Ink, inks
-from reports.charts.measures import names, of_plugin, over_models
+from reports.charts.measures import called, names, of_plugin, over_models
 from reports.charts.panels import Panel, panels, said
 from reports.charts.points import Axes, Point, plane
 from reports.series import Series, chain, evaluations
 from reports.tables import label
 
-_UNITS = {"average_length": "characters of an answer, mean", "length_tokens": "tokens, mean"}
+_UNITS = {
+    "average_length": "characters of an answer, mean",
+    "length_tokens": "tokens of an answer, mean",
+}
 _LENGTH, _RAW, _CONTROLLED = "average_length", "win_rate", "length_controlled_win_rate"
 
 
@@ -30,7 +33,12 @@ def _panels(record: RunRecord, series: Series) -> Iterator[Panel]:
     for metric in series.metrics:
         if metric in LENGTHS:
             yield over_models(
-                record, series, {"": metric}, title=label(series.name), measure=_UNITS[metric]
+                record,
+                series,
+                {"": metric},
+                title=called(series),
+                measure=_UNITS[metric],
+                reference=(0.0, ""),
             )
 
 
@@ -47,7 +55,7 @@ def wins_by_length(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[C
         key += [(Ink("axis", hollow=True), "length-controlled")] if controlled else []
         drawn = plane(
             f"win-rate-by-length{end}",
-            f"{label(series.name)}: win rate against length",
+            f"{called(series)}: win rate against length",
             every,
             alt=" ".join(f"{point.title}." for point in every),
             axes=Axes("characters of an answer, mean", "win rate (%)"),

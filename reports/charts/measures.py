@@ -5,16 +5,31 @@ row(mt_bench, names, "score_math", "math")            a Row: a mark a model
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 from harness.records import RunRecord
 from harness.statistics.intervals import Estimate
-from reports.blocks import Chart
 from reports.charts.ink import Ink, inks
 from reports.charts.panels import Line, Panel, Place, said
 from reports.charts.rows import Dot, Group, Row
-from reports.evidence import Evidence
+from reports.evidence import Evidence, evidence
 from reports.series import Series, chain, evaluations, models, plugin
-from reports.tables import NO_SCORE, NOT_RUN
+from reports.tables import NO_SCORE, NOT_RUN, difference, label
+
+_NAMES = {
+    "alpaca_eval": "AlpacaEval",
+    "examiner": "Examiner",
+    "head_to_head": "Head to head",
+    "judge_agreement": "Judge agreement",
+    "mt_bench": "MT-Bench",
+    "nlp_benchmarks": "NLP benchmarks",
+}
+
+
+def called(series: Series) -> str:
+    """Name an evaluation as the field writes it, or by its label."""
+    return _NAMES.get(series.name) or label(series.name)
 
 
 def names(record: RunRecord) -> tuple[str, ...]:
@@ -66,6 +81,41 @@ def _place(series: Series, model: str, metric: str) -> Place:
     return Place(model, found.value, found.low, found.high, found.n, NO_SCORE)
 
 
+class Step(NamedTuple):
+    """A model against the one that it was trained from."""
+
+    later: str
+    earlier: str
+    change: Estimate
+    shown: Evidence
+
+
+def steps(record: RunRecord, series: Series) -> tuple[Step, ...]:
+    """Compare each model of the chain with the one before, item by item."""
+    found = (
+        (later, earlier, difference(series, later, earlier))
+        for earlier, later in pairwise(chain(record))
+    )
+    return tuple(_step(*one) for one in found if one[2].n)
+
+
+def net_wins(record: RunRecord, series: Series) -> tuple[Step, ...]:
+    """The same of models whose answers were judged against each other."""
+    found = (
+        (later, earlier, series.metric(later, "net_win", earlier))
+        for earlier, later in pairwise(chain(record))
+    )
+    return tuple(
+        _step(later, earlier, Estimate(metric.value, metric.low, metric.high, metric.n))
+        for later, earlier, metric in found
+        if metric is not None
+    )
+
+
+def _step(later: str, earlier: str, change: Estimate) -> Step:
+    return Step(later, earlier, change, evidence(change.low, change.high, change.n))
+
+
 def row(series: Series, models: Sequence[str], metric: str, words: str) -> Row:
     """Lay a metric out in a row, a mark a model."""
     return Row(words, tuple(dot(series, name, metric, ink) for name, ink in inks(models).items()))
@@ -102,8 +152,3 @@ def key(record: RunRecord, among: Sequence[str] | None = None) -> tuple[tuple[In
     """Say which mark is which model's."""
     found = inks(names(record))
     return tuple((ink, name) for name, ink in found.items() if among is None or name in among)
-
-
-def drawn(charts: Iterator[Chart | None]) -> tuple[Chart, ...]:
-    """Keep the drawings that there are."""
-    return tuple(chart for chart in charts if chart is not None)

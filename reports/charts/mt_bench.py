@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
-from reports.charts.measures import in_words, key, names, of_plugin, row
+from reports.charts.measures import called, in_words, key, names, of_plugin, row
 from reports.charts.rows import Group, rows
 from reports.tables import label
 
@@ -34,7 +34,7 @@ def mt_bench(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Chart]:
         groups = (Group(turns, "By turn"), Group(parts, "By category", "score (of 10)"))
         found = rows(
             f"mt-bench{end}",
-            f"{label(series.name)} by turn and category",
+            f"{called(series)} by turn and category",
             groups,
             alt=in_words(groups),
             key=key(record),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from reports.blocks import Chart
 from reports.charts import svg
-from reports.charts.ink import Ink, Shape
+from reports.charts.ink import Ink
 from reports.charts.scales import Scale, tick_label
 from reports.evidence import Evidence
 from reports.figures import number, places
@@ -27,16 +27,13 @@ LEAST_WIDTH = 180.0
 """Of a panel: three stand side by side on a page."""
 _GAP = 18.0
 _PLOT = 92.0
-_STEPS: Mapping[Evidence, tuple[str, Shape]] = {
-    "better": ("better", "up"),
-    "worse": ("worse", "down"),
-    "no clear change": ("neutral", "dash"),
+_STEPS: Mapping[Evidence, tuple[Ink, str]] = {
+    "better": (Ink("better", "up"), "better than the one before"),
+    "worse": (Ink("worse", "down"), "worse than the one before"),
+    "no clear change": (Ink("neutral", "dash"), "no clear change"),
+    "too few items": (Ink("neutral", hollow=True), "too few items to tell"),
+    "no interval": (Ink("neutral", "square", hollow=True), "too few items differ to tell"),
 }
-_KEY: tuple[tuple[Ink, str], ...] = (
-    (Ink("better", "up"), "better than the one before"),
-    (Ink("worse", "down"), "worse"),
-    (Ink("neutral", "dash"), "no clear change"),
-)
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,17 @@ class Place:
     """Of how many items, where it is known."""
     missing: str = "no score"
     """What is said where there is no value."""
+
+    @property
+    def there(self) -> bool:
+        """Whether it has a place on the axis."""
+        return self.value is not None and math.isfinite(self.value)
+
+    @property
+    def ends(self) -> list[float]:
+        """The value and the ends of its interval, as far as there are any."""
+        ends = (self.value, self.low, self.high)
+        return [end for end in ends if end is not None and math.isfinite(end)]
 
     @property
     def text(self) -> str:
@@ -94,7 +102,7 @@ class Panel:
     @property
     def drawable(self) -> bool:
         """Whether there is any value."""
-        return any(_there(place) for line in self.lines for place in line.places)
+        return any(place.there for line in self.lines for place in line.places)
 
 
 def said(
@@ -139,28 +147,36 @@ def panels(
     drawable = [panel for panel in shown if panel.drawable]
     if not drawable:
         return None
-    columns = max(1, min(len(drawable), int((width + _GAP) // (LEAST_WIDTH + _GAP))))
-    wide = (width - _GAP * (columns - 1)) / columns
-    wide = min(wide, svg.NARROW)
-    parts, top = [], 30.0
-    if any(panel.steps for panel in drawable):
-        key, high = svg.legend(_KEY, top, width)
-        parts.append(key)
+    most = max(1, int((width + _GAP) // (LEAST_WIDTH + _GAP)))
+    lines = -(-len(drawable) // most)
+    columns = -(-len(drawable) // lines)
+    wide = min((width - _GAP * (columns - 1)) / columns, svg.NARROW)
+    parts, top = [], svg.TOP
+    key = _key(drawable)
+    if key:
+        drawn, high = svg.legend(key, top, width)
+        parts.append(drawn)
         top += high + 10
     for start in range(0, len(drawable), columns):
-        row = drawable[start : start + columns]
         heights = []
-        for k, panel in enumerate(row):
+        for k, panel in enumerate(drawable[start : start + columns]):
             drawn, high = _panel(panel, inks, wide)
-            parts.append(svg.group(drawn, transform=_moved(k * (wide + _GAP), top)))
+            parts.append(svg.group(drawn, transform=svg.moved(k * (wide + _GAP), top)))
             heights.append(high)
         top += max(heights) + _GAP
     alt = " ".join(_alt(panel) for panel in drawable)
     return svg.chart(name, title, parts, size=(width, top - _GAP), alt=alt, note=note)
 
 
-def _moved(x: float, y: float) -> str:
-    return f"translate({svg.fixed(x)} {svg.fixed(y)})"
+def _key(shown: Sequence[Panel]) -> list[tuple[Ink, str]]:
+    """Say what the steps mean that occur, and which of several lines is which."""
+    lines = [line for panel in shown if len(panel.lines) > 1 for line in panel.lines]
+    named = {line.name: (Ink("muted", hollow=line.hollow), line.name) for line in lines}
+    met = {step for panel in shown for step in (panel.steps or {}).values()}
+    return [
+        *named.values(),
+        *((ink, words) for step, (ink, words) in _STEPS.items() if step in met),
+    ]
 
 
 def _alt(panel: Panel) -> str:
@@ -180,7 +196,7 @@ def _panel(panel: Panel, inks: Mapping[str, Ink], wide: float) -> tuple[str, flo
     ]
     top = svg.SIZE + svg.LINE + 12
     bottom = top + _PLOT
-    ends = [end for line in panel.lines for p in line.places for end in (p.value, p.low, p.high)]
+    ends = [end for line in panel.lines for place in line.places for end in place.ends]
     level = [panel.reference[0]] if panel.reference else []
     scale = Scale.over([*ends, *level], (bottom, top), edge=0.1)
     ticks = scale.ticks(3)
@@ -194,33 +210,46 @@ def _panel(panel: Panel, inks: Mapping[str, Ink], wide: float) -> tuple[str, flo
         parts.append(svg.line(left, y, wide, y, "grid"))
         parts.append(svg.words(left - 4, y + 4, text, tone="muted", anchor="end", size=svg.SMALL))
     if panel.reference:
-        parts += _reference(panel, scale, left, wide)
+        parts += _reference(panel, scale, at, (left, wide))
     for line in panel.lines:
         parts += _line(line, panel.apart, scale, at, inks)
-    if len(panel.lines) > 1:
-        parts += _named(panel.lines, scale, at, wide)
     parts.append(svg.line(left, bottom, wide, bottom, "axis"))
     below, high = _below(panel, at, slot, bottom)
     return "".join([*parts, *below]), high
 
 
-def _reference(panel: Panel, scale: Scale, left: float, right: float) -> Iterable[str]:
-    """Draw the level, its name at the end that has fewer marks near it."""
+def _reference(
+    panel: Panel, scale: Scale, at: Mapping[str, float], ends: tuple[float, float]
+) -> Iterable[str]:
+    """Draw the level, its name at the end and on the side where the fewest marks are."""
     level, name = panel.reference or (0.0, "")
     y = scale(level)
-    places = panel.lines[0].places
-    half = (len(places) + 1) // 2
+    left, right = ends
+    wide = svg.width(name, svg.SMALL)
+    corners = [
+        (x, y + down, anchor)
+        for down in (-4.0, 13.0)
+        for x, anchor in ((right, "end"), (left + 2, "start"))
+        if y + down < scale.start
+    ]
 
-    def nearest(some: Sequence[Place]) -> float:
-        found = [abs(scale(p.value) - y) for p in some if p.value is not None and _there(p)]
-        return min(found, default=_PLOT)
+    def met(corner: tuple[float, float, str]) -> int:
+        x, base, anchor = corner
+        begin = x - wide if anchor == "end" else x
+        return sum(
+            begin - 6 < at[place.name] < begin + wide + 6
+            and min(scale(e) for e in place.ends) - 5 < base
+            and max(scale(e) for e in place.ends) + 5 > base - 10
+            for line in panel.lines
+            for place in line.places
+            if place.there
+        )
 
-    at_end = nearest(places[-half:]) >= nearest(places[:half])
     yield svg.line(left, y, right, y, "axis", thick=1.5)
+    x, base, anchor = min(corners, key=met)
     yield svg.words(
-        right if at_end else left + 2, y - 4, name, tone="muted",
-        anchor="end" if at_end else "start", size=svg.SMALL,
-    )  # fmt: skip
+        x, base, name, tone="muted", anchor="end" if anchor == "end" else "start", size=svg.SMALL
+    )
 
 
 def _line(
@@ -230,7 +259,7 @@ def _line(
     at: Mapping[str, float],
     inks: Mapping[str, Ink],
 ) -> Iterable[str]:
-    there = [place for place in line.places if _there(place)]
+    there = [place for place in line.places if place.there]
     joined = [place for place in there if place.name not in apart]
     bounded = [p for p in joined if p.low is not None and p.high is not None]
     if len(bounded) > 1 and not line.hollow:
@@ -243,26 +272,6 @@ def _line(
         yield svg.group(svg.polyline(points, thick=1.5, dashes=dashes), tone="axis")
     for place in there:
         yield _mark(place, scale, at[place.name], replace(inks[place.name], hollow=line.hollow))
-
-
-def _named(
-    lines: Sequence[Line], scale: Scale, at: Mapping[str, float], wide: float
-) -> Iterable[str]:
-    """Write each line's name over its last mark, or below it where another line is above."""
-    ends = []
-    for line in lines:
-        there = [(place.value, place) for place in line.places if _there(place)]
-        if there and there[-1][0] is not None:
-            value, place = there[-1]
-            ends.append((line, scale(value), at[place.name]))
-    highest = min((y for _, y, _ in ends), default=0.0)
-    for line, y, x in ends:
-        above = y == highest
-        right = min(x + svg.width(line.name, svg.SMALL) / 2, wide)
-        yield svg.words(
-            right, y - 10 if above else y + 19, line.name, anchor="end", size=svg.SMALL,
-            room=right,
-        )  # fmt: skip
 
 
 def _mark(place: Place, scale: Scale, x: float, ink: Ink) -> str:
@@ -278,13 +287,13 @@ def _below(
     panel: Panel, at: Mapping[str, float], slot: float, top: float
 ) -> tuple[list[str], float]:
     """Write names, values and steps under the axis, as many as fit side by side."""
-    alone = len(panel.lines) == 1
-    under = {name: _under(panel, name, slot) if alone else "" for name in at}
-    widest = max(svg.width(text, svg.SMALL) for text in (*under.values(), *at) if len(text) < 9)
-    every = max(1, math.ceil((widest + 1) / slot))
+    under = {name: _under(panel, name, slot) for name in at}
+    texts = [word for text in (*at, *under.values()) for word in text.split(" ") if len(word) < 9]
+    widest = max(svg.width(text, svg.SMALL) for text in texts)
+    every = max(1, math.ceil(widest / slot))
     parts = []
     for k, (name, x) in enumerate(at.items()):
-        room = slot * every - 2
+        room = slot * every + 4  # estimates are generous
         if (len(at) - 1 - k) % every == 0:
             # What does not fit side by side, such as "no score", stands in two lines.
             for row, text in enumerate((name, *under[name].split(" ", 1))):
@@ -296,29 +305,23 @@ def _below(
                     )
                 )  # fmt: skip
         step = (panel.steps or {}).get(name)
-        if step is not None and step in _STEPS:
-            parts.append(_step(name, step, x, top + 26 + 15 * alone))
+        if step is not None:
+            parts.append(_step(name, step, x, top + 41))
     missing = any(" " in text for text in under.values())
-    rows = 1 + alone + (bool(panel.steps) or missing)
+    rows = 2 + (bool(panel.steps) or missing)
     return parts, top + 5 + 15 * rows
 
 
 def _under(panel: Panel, name: str, slot: float) -> str:
-    """Write the value under a name, or what is missing."""
-    [line] = panel.lines
+    """Write the first line's value under a name, or what is missing."""
+    line = panel.lines[0]
     place = next(place for place in line.places if place.name == name)
-    if place.value is None or not _there(place):
+    if place.value is None or not place.there:
         return place.missing
     shown = places([one.value for one in line.places])
     return number(place.value, shown if slot > 45 else min(shown, 2), signed=panel.signed)
 
 
 def _step(name: str, step: Evidence, x: float, y: float) -> str:
-    tone, shape = _STEPS[step]
-    compared = "from" if step == "no clear change" else "than"
-    title = f"{name}: {step} {compared} the one before"
-    return svg.group(svg.mark(x, y, Ink(tone, shape)), tone=tone, title=title)
-
-
-def _there(place: Place) -> bool:
-    return place.value is not None and math.isfinite(place.value)
+    ink, words = _STEPS[step]
+    return svg.group(svg.mark(x, y, ink), tone=ink.tone, title=f"{name}: {words}")

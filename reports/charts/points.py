@@ -60,7 +60,7 @@ def plane(
     """
     if not points:
         return None
-    parts, top = [], 28.0
+    parts, top = [], svg.TOP
     if key:
         drawn, high = svg.legend(key, top, width)
         parts.append(drawn)

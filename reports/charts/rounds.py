@@ -1,11 +1,12 @@
 """The loop's health, round by round: what the judge gave, what was lost, what was learnt from.
 
-Only a trainer that reports these numbers has the drawings (`training.self_rewarding` does); one that
-reports others has its tables.
+Only a trainer that reports these numbers has the drawings, as the self-rewarding one does; what
+others report stands in tables.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -14,11 +15,13 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.histograms import Histogram, histograms
-from reports.charts.ink import inks
+from reports.charts.ink import Ink, inks
 from reports.charts.measures import names
 from reports.charts.panels import Line, Panel, Place, panels
 from reports.charts.stacks import Bar, Part, stacks
 from reports.tables import label
+
+_NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
 
 Values = Mapping[str, JsonValue]
 
@@ -30,7 +33,7 @@ class Round:
     model: str
     """What came out."""
     judge: str
-    """Who wrote and judged: the model before."""
+    """Who wrote and judged: the model that it was trained from."""
     metrics: Values
 
     def section(self, name: str) -> Values:
@@ -51,7 +54,11 @@ def rounds(record: RunRecord) -> tuple[Round, ...]:
 def scores(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
     """Draw which scores each model gave its own answers."""
     shown = [
-        Histogram(f"{one.judge} judges itself", _by_value(one.section("judgements")))
+        Histogram(
+            f"{one.judge} judges itself",
+            _by_value(one.section("judgements")),
+            inks(names(record)).get(one.judge, Ink("neutral")),
+        )
         for one in rounds(record)
     ]
     title = "Scores that models gave their own answers"
@@ -63,22 +70,19 @@ def _by_value(judgements: Values) -> dict[float, float]:
     counts = judgements.get("score_histogram")
     found = {}
     for value, count in counts.items() if isinstance(counts, dict) else ():
-        try:
-            place = float(value)
-        except ValueError:
-            continue
-        if math.isfinite(place) and _is_count(count):
-            found[place] = float(count)
+        if _NUMBER.fullmatch(value) and (whole := _counted(count)):
+            found[float(value)] = whole
     return found
 
 
-def _is_count(value: JsonValue) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+def _counted(value: JsonValue) -> float:
+    """Read a count; what is none counts nothing."""
+    is_count = isinstance(value, int | float) and math.isfinite(value) and value > 0
+    return float(value) if is_count and isinstance(value, int | float) else 0.0
 
 
 def _count(values: Values, key: str) -> float:
-    value = values.get(key)
-    return float(value) if isinstance(value, int | float) and _is_count(value) else 0.0
+    return _counted(values.get(key))
 
 
 def yields(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
@@ -99,58 +103,45 @@ def yields(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
 
 def _bars(one: Round) -> Iterator[Bar]:
     candidates, judgements, pairs = map(one.section, ("candidates", "judgements", "pairs"))
-    yield Bar(
+    yield _bar(
         "answers",
+        Part("ended", _count(candidates, "ended"), "better"),
         (
-            Part("ended", _count(candidates, "ended"), "better"),
             Part("cut off", _count(candidates, "truncated"), "worse"),
             *_causes(candidates.get("failed"), "worse"),
         ),
     )
-    yield Bar(
-        "verdicts",
-        (
-            Part("read", _count(judgements, "read"), "better"),
-            *_causes(judgements.get("failed"), "worse"),
-        ),
-    )
-    yield Bar(
-        "prompts",
-        (
-            Part("with a pair", _count(pairs, "pairs"), "better"),
-            *_causes(pairs.get("without"), "neutral"),
-        ),
-    )
+    read = Part("read", _count(judgements, "read"), "better")
+    yield _bar("verdicts", read, _causes(judgements.get("failed"), "worse"))
+    paired = Part("with a pair", _count(pairs, "pairs"), "better")
+    yield _bar("prompts", paired, _causes(pairs.get("without"), "neutral"))
+
+
+def _bar(label: str, kept: Part, lost: Iterable[Part]) -> Bar:
+    """Divide a bar, and write out what was lost, whose parts may be too small for words."""
+    parts = tuple(part for part in lost if part.count)
+    return Bar(label, (kept, *parts), ", ".join(f"{part.count:,.0f} {part.name}" for part in parts))
 
 
 def _causes(counts: JsonValue, tone: str) -> Iterator[Part]:
     for cause, count in counts.items() if isinstance(counts, dict) else ():
-        if isinstance(count, int | float) and _is_count(count):
-            yield Part(label(cause), float(count), tone)
+        if whole := _counted(count):
+            yield Part(label(cause), whole, tone)
 
 
 def contrasts(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
     """Draw how chosen and rejected answers differ: in score, and in length."""
     found = rounds(record)
+    lengths = (
+        _line(found, "chosen", "chosen_tokens"),
+        _line(found, "rejected", "rejected_tokens", hollow=True),
+    )
+    gaps, ties = _line(found, "", "score_gap"), _line(found, "", "tie_rate")
+    zero = (0.0, "")
     shown = (
-        Panel(
-            "Score, chosen minus rejected",
-            "points, mean of the pairs",
-            (_line(found, "", "score_gap"),),
-        ),
-        Panel(
-            "Length",
-            "tokens, mean of the pairs",
-            (
-                _line(found, "chosen", "chosen_tokens"),
-                _line(found, "rejected", "rejected_tokens", hollow=True),
-            ),
-        ),
-        Panel(
-            "Prompts without a pair",
-            "by ties, share of those judged",
-            (_line(found, "", "tie_rate"),),
-        ),
+        Panel("Score gap", "points, chosen minus rejected", (gaps,), reference=zero),
+        Panel("Length", "tokens of an answer, mean", lengths, reference=zero),
+        Panel("Ties", "share of prompts judged", (ties,), reference=zero),
     )
     title = "The pairs that each model learnt from"
     return panels("pairs", title, shown, inks(names(record)), width=width)
@@ -160,6 +151,6 @@ def _line(found: tuple[Round, ...], name: str, metric: str, *, hollow: bool = Fa
     places = []
     for one in found:
         value = one.section("pairs").get(metric)
-        number = float(value) if isinstance(value, int | float) else None
-        places.append(Place(one.model, number, missing="not told"))
+        known = float(value) if isinstance(value, int | float) else None
+        places.append(Place(one.model, known, missing="not told"))
     return Line(name, tuple(places), hollow)

@@ -68,7 +68,9 @@ class Group:
     reference: tuple[float, str] | None = None
     """A level that means something, and its name."""
     signed: bool = False
-    """Whether the axis is of differences, with zero in its middle."""
+    """Whether the axis is of differences, with plus signs."""
+    centred: bool = False
+    """Whether zero is in the middle, so that the zeros of all groups are in one line."""
 
     @property
     def ends(self) -> list[float | None]:
@@ -120,7 +122,7 @@ def rows(
         return None
     columns = _columns([row for group in drawable for row in group.rows], width)
     ends = [end for group in drawable for end in group.ends]
-    parts, top = [], 28.0
+    parts, top = [], svg.TOP
     if key:
         drawn, high = svg.legend(key, top, width)
         parts.append(drawn)
@@ -138,7 +140,7 @@ def _columns(found: Sequence[Row], width: float) -> _Columns:
     labels = max(svg.width(row.label[:200]) for row in found) + 14
     figures = max(svg.width(row.figure) for row in found)
     left = min(labels, 0.32 * width)
-    right = width - min(figures + 14 if figures else 8, 0.4 * width)
+    right = width - min(figures + 14 if figures else 8, 0.45 * width)
     return _Columns(width, (left, right), stacked=False)
 
 
@@ -146,7 +148,7 @@ def _group(
     group: Group, ends: Sequence[float | None], columns: _Columns, top: float
 ) -> tuple[str, float]:
     start, end = columns.marks
-    scale = Scale.around(ends, columns.marks) if group.signed else Scale.over(ends, columns.marks)
+    scale = Scale.around(ends, columns.marks) if group.centred else Scale.over(ends, columns.marks)
     ticks = scale.ticks(max(3, int((end - start) // 64)))
     parts = []
     at = top
@@ -157,22 +159,34 @@ def _group(
     if group.reference and group.reference[1]:
         at += svg.LINE - 2
     first = at
-    drawn = []
+    drawn, spans = [], []
     for row in group.rows:
         text, high = _row(row, scale, columns, at)
+        if row is not group.rows[0] and len(row.dots) > 1 and not row.joined:
+            drawn.append(svg.line(0, at, columns.wide, at, "grid"))
         drawn.append(text)
+        spans.append((at + svg.LINE, at + high))
         at += high
+    if not columns.stacked:  # only words over the marks must not be crossed by the axis's lines
+        spans = [(first, at)]
     for tick in ticks:
         x = scale(tick)
-        parts.append(svg.line(x, first, x, at, "grid"))
+        parts += [svg.line(x, begin, x, bottom, "grid") for begin, bottom in spans]
         text = tick_label(tick, ticks, signed=group.signed)
         parts.append(svg.words(x, at + 15, text, tone="muted", anchor="middle", size=svg.SMALL))
     if group.reference:
         level, name = group.reference
         x = scale(level)
-        parts.append(svg.line(x, first - 2, x, at, "axis", thick=1.5))
+        parts += [svg.line(x, begin, x, bottom, "axis", thick=1.5) for begin, bottom in spans]
         parts.append(
-            svg.words(x, name_at + 11, name, tone="muted", anchor="middle", size=svg.SMALL)
+            svg.words(
+                min(x, columns.wide - svg.width(name, svg.SMALL) / 2),
+                name_at + 11,
+                name,
+                tone="muted",
+                anchor="middle",
+                size=svg.SMALL,
+            )  # fmt: skip
         )
     parts.append(svg.line(start, at, end, at, "axis"))
     at += 17
@@ -198,17 +212,14 @@ def _row(row: Row, scale: Scale, columns: _Columns, top: float) -> tuple[str, fl
     room = columns.wide - figures if columns.stacked else start - 10
     parts = [svg.words(0, words_at, row.label, room=room, bold=row.bold)]
     if row.figure:
-        x, room = (
-            (columns.wide, columns.wide) if columns.stacked else (end + 12, columns.wide - end)
-        )
+        x = columns.wide if columns.stacked else end + 12
         anchor: svg.Anchor = "end" if columns.stacked else "start"
-        parts.append(
-            svg.words(x, words_at, row.figure, tone=row.tone, anchor=anchor, room=room - 8)
-        )
+        room = columns.wide if columns.stacked else columns.wide - x
+        parts.append(svg.words(x, words_at, row.figure, tone=row.tone, anchor=anchor, room=room))
     there = [dot for dot in row.dots if dot.there]
     if row.joined and len(there) > 1:
         places = [(scale(dot.value), middle) for dot in there if dot.value is not None]
-        parts.append(svg.group(svg.polyline(places, thick=2), tone="axis"))
+        parts.append(svg.group(svg.polyline(places, thick=6), tone="grid"))
     said: set[str] = set()
     for k, dot in enumerate(row.dots):
         y = middle if row.joined else middle + (k - (lines - 1) / 2) * _DODGE

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.figures import percent
 
 _BAR = 20.0
 _PITCH = 48.0
@@ -65,7 +66,7 @@ def stacks(
     drawable = [(heading, bars) for heading, bars in groups if any(bar.total for bar in bars)]
     if not drawable:
         return None
-    parts, top = [], 26.0
+    parts, top = [], svg.TOP - 2
     for heading, bars in drawable:
         if heading:
             parts.append(svg.words(0, top + svg.SIZE + 4, heading, bold=True, room=width))
@@ -97,7 +98,7 @@ def _bar(bar: Bar, top: float, width: float) -> str:
 def _part(part: Part, total: float, corner: tuple[float, float], wide: float) -> str:
     x, y = corner
     count = f"{part.count:,.0f}"
-    share = f"{part.count / total:.0%}"
+    share = percent(part.count, total)
     whole = f"{count} {part.name}, {share}"
     fits = (whole, f"{count} {part.name}", count, "")
     shown = next(text for text in fits if svg.width(text, svg.SMALL) <= wide - 6 or not text)

@@ -30,6 +30,11 @@ LINE = 17.0
 RADIUS = 4.5
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 _LONGEST = 200
+_LONGEST_ALT = 2000
+_HEADING = 15.0
+_MARGIN = 12.0
+TOP = 28.0
+"""Where a drawing begins, below a heading of one line."""
 _NARROW_LETTERS = "iljtfrI.,:;'|!()[]/ "
 _WIDE_LETTERS = "mwMW%@"
 
@@ -120,7 +125,9 @@ def _advance(letter: str) -> float:
         return 1.05
     if letter in _NARROW_LETTERS:
         return 0.4
-    return 0.95 if letter in _WIDE_LETTERS else 0.63
+    if letter in _WIDE_LETTERS:
+        return 0.95
+    return 0.6 if letter in "0123456789+-" else 0.63
 
 
 def wrapped(text: str, room: float, size: float = SIZE) -> list[str]:
@@ -133,13 +140,6 @@ def wrapped(text: str, room: float, size: float = SIZE) -> list[str]:
         else:
             lines.append(word)
     return lines
-
-
-def paragraph(x: float, y: float, text: str, room: float, tone: str = "muted") -> tuple[str, float]:
-    """Write a text in lines, and say how high they are."""
-    lines = wrapped(visible(text), room)
-    drawn = (words(x, y + SIZE + k * LINE, line, tone=tone) for k, line in enumerate(lines))
-    return "".join(drawn), len(lines) * LINE
 
 
 def line(x1: float, y1: float, x2: float, y2: float, tone: str, *, thick: float = 1.0) -> str:
@@ -237,25 +237,37 @@ def chart(
 ) -> Chart:
     """Put a drawing's parts on paper of a size, under its title and with what it says in words."""
     wide, high = size
-    margin = 12.0
-    heading = words(0, SIZE, title, bold=True, size=15, room=wide)
+    lines = wrapped(visible(title, longest=_LONGEST), wide, _HEADING)
+    heading = "".join(
+        words(0, _HEADING + k * (LINE + 2), text, bold=True, size=_HEADING, room=wide)
+        for k, text in enumerate(lines)
+    )
+    more = max(len(lines) - 1, 0) * (LINE + 2)
+    below = group(*parts, transform=moved(0, more)) if more else "".join(parts)
+    box = (-_MARGIN, -_MARGIN, wide + 2 * _MARGIN, high + more + 2 * _MARGIN)
+    paper = element(
+        "rect", x=box[0], y=box[1], width=box[2], height=box[3], rx=6,
+        class_="paper", color=LIGHT["paper"], fill="currentColor",
+    )  # fmt: skip
     drawn = element(
         "svg",
         _title(title),
-        element("desc", escape(visible(alt, longest=4 * _LONGEST))),
-        element(
-            "rect", x=-margin, y=-margin, width=wide + 2 * margin, height=high + 2 * margin,
-            rx=6, class_="paper", color=LIGHT["paper"], fill="currentColor",
-        ),
+        element("desc", escape(visible(alt, longest=_LONGEST_ALT))),
+        paper,
         heading,
-        *parts,
+        below,
         xmlns="http://www.w3.org/2000/svg",
         class_="chart",
         role="img",
-        viewBox=" ".join(map(fixed, (-margin, -margin, wide + 2 * margin, high + 2 * margin))),
+        viewBox=" ".join(map(fixed, box)),
         width="100%",
         font_family=_FONTS,
         font_size=SIZE,
         fill="currentColor",
-    )  # fmt: skip
+    )
     return Chart(name=name, title=title, svg=drawn, alt=alt, note=note)
+
+
+def moved(x: float, y: float) -> str:
+    """Write the transform that moves a group."""
+    return f"translate({fixed(x)} {fixed(y)})"

@@ -1,5 +1,6 @@
 """How training went: losses, and the rewards of preference training where they were logged."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
@@ -11,17 +12,18 @@ from reports.charts.curves import Curve, CurvePanel, curves
 from reports.charts.ink import inks
 from reports.charts.measures import names
 
-_LOG_2 = 0.6931471805599453
+_NO_PREFERENCE = (math.log(2), "log 2: no preference")
 """The loss of DPO before its first step."""
 _REWARDS = {
     "rewards/margins": ("Reward margin, chosen over rejected", (0.0, "none")),
-    "rewards/accuracies": ("Pairs whose chosen answer has the higher reward", (0.5, "chance")),
+    "rewards/accuracies": ("Pairs ranked right by the reward", (0.5, "chance")),
 }
 
 
 def training(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
     """Draw what every training logged, a panel a measure."""
-    supervised, preference = [], []
+    supervised: list[Curve] = []
+    preference: list[Curve] = []
     rewards: dict[str, list[Curve]] = {key: [] for key in _REWARDS}
     for name, logged in _trainings(record):
         loss = Curve(name, _points(logged.get("losses")))
@@ -31,9 +33,7 @@ def training(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
             found.append(Curve(name, _points(logs.get(key)) if isinstance(logs, dict) else ()))
     shown = (
         CurvePanel("Loss of fine-tuning", tuple(supervised)),
-        CurvePanel(
-            "Loss of preference training", tuple(preference), (_LOG_2, "log 2: no preference")
-        ),
+        CurvePanel("Loss of preference training", tuple(preference), _NO_PREFERENCE),
         *(
             CurvePanel(_REWARDS[key][0], tuple(found), _REWARDS[key][1])
             for key, found in rewards.items()
@@ -56,6 +56,6 @@ def _points(value: JsonValue) -> tuple[tuple[float, float], ...]:
     found = []
     for point in value if isinstance(value, list) else ():
         match point:
-            case [int() | float() as step, int() | float() as height]:
+            case [int() | float() as step, int() | float() as height] if math.isfinite(height):
                 found.append((float(step), float(height)))
     return tuple(found)
