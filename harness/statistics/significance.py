@@ -1,6 +1,6 @@
 """Whether paired changes could be chance, and what is left of that when many are tested.
 
-    >>> sign_flip_test([1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0])  # six of seven items differ, all upwards
+    >>> sign_flip_test([1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0])  # six of seven, all upwards
     0.03125
     >>> holm([0.01, 0.04, 0.03])
     (0.03, 0.06, 0.06)
@@ -87,4 +87,4 @@ def _beyond(sizes: NDArray[np.float64], least: float, seed: int) -> int:
 
 def _sums(signs: NDArray[np.integer], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum changes upwards where the sign is 1, downwards where it is 0; shape (rows,)."""
-    return 2 * (signs.astype(float) @ sizes) - sizes.sum()
+    return np.asarray(2 * (signs.astype(float) @ sizes) - sizes.sum())

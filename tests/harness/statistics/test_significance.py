@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -27,6 +27,7 @@ def test_changes_of_one_size_are_a_sign_test(wins, ties, losses):
         assert sign_flip_test(changes) == sign_test(wins, losses)
 
 
+@settings(deadline=None)  # scipy's first call is slow
 @given(SMALL)
 def test_a_few_changes_are_scipys_exact_permutation_test(changes):
     moved = np.array([change for change in changes if change])
