@@ -1,9 +1,10 @@
 """Drawings of a run, as SVG: values in, text out; nothing here knows a page.
 
-    svg, scales, ink     elements, axes, colours and shapes: all that a drawing is made of
-    panels, rows, stacks, curves, points      five forms: from plain values to a `blocks.Chart`
+    svg, scales, ink, estimates      elements, axes, colours, shapes: what a drawing is made of
+    panels, rows, stacks, histograms, curves, points      forms: from values to a `blocks.Chart`
+    measures             a record's metrics as the marks of a form
     progress, games, alpaca_eval, mt_bench, knowledge, judging, lengths, rounds, training,
-    breakdown, prompt_map, forest             which values of a record a drawing shows
+    breakdown, prompt_map, forest      which values of a record a drawing shows
     gallery              all of them, in reading order
 
 A drawing has no script, no style, no id and no address outside it. Its colours are the `color` of

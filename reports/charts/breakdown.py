@@ -6,9 +6,9 @@ from harness.records import RunRecord
 from harness.statistics.intervals import mean, paired_difference
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.estimates import written
 from reports.charts.ink import inks
 from reports.charts.measures import called, in_words, key, names
-from reports.charts.panels import said
 from reports.charts.rows import Dot, Group, Row, rows
 from reports.evidence import evidence
 from reports.series import Series, chain, evaluations, plugin
@@ -96,12 +96,12 @@ def _row(
     dots = []
     for model in ends:
         found = mean(list(scores[model].values()))
-        title = said(model, found.value, found.low, found.high, found.n)
+        title = f"{model}: {written(found.value, found.low, found.high, found.n)}"
         dots.append(Dot(model, found.value, ink[model], found.low, found.high, title, NO_SCORE))
     first, last = ends
     change = paired_difference(scores[last], scores[first])
-    figure = said("", change.value, change.low, change.high, change.n, signed=True)
+    figure = written(change.value, change.low, change.high, change.n, signed=True)
     shown = evidence(change.low, change.high, change.n)
     tone = shown if shown in ("better", "worse") else "muted"
-    row = Row(part, tuple(dots), figure.removeprefix(": "), tone, joined=True)
+    row = Row(part, tuple(dots), figure, tone, joined=True)
     return change.value or 0.0, row

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.estimates import drawable
 from reports.charts.ink import Ink
 from reports.charts.scales import Scale, tick_label
 from reports.figures import plain
@@ -28,6 +29,12 @@ class Curve:
 
     name: str
     points: tuple[tuple[float, float], ...]
+
+    @property
+    def drawn(self) -> list[tuple[float, float]]:
+        """The points of its line; none where there are not two of them."""
+        found = [(x, y) for x, y in self.points if drawable(x) and drawable(y)]
+        return thinned(found) if len(found) > 1 else []
 
 
 @dataclass(frozen=True)
@@ -50,26 +57,26 @@ def curves(
     width: float = svg.WIDTH,
 ) -> Chart | None:
     """Draw the panels that have a curve; None where none has."""
-    drawable = [panel for panel in shown if any(len(curve.points) > 1 for curve in panel.curves)]
-    if not drawable:
+    found = [panel for panel in shown if any(curve.drawn for curve in panel.curves)]
+    if not found:
         return None
-    columns = max(1, min(len(drawable), int((width + _GAP) // (_LEAST_WIDTH + _GAP))))
+    columns = max(1, min(len(found), int((width + _GAP) // (_LEAST_WIDTH + _GAP))))
     wide = (width - _GAP * (columns - 1)) / columns
     parts = []
     high = svg.LINE + 12 + _PLOT + 40
-    for k, panel in enumerate(drawable):
+    for k, panel in enumerate(found):
         place = svg.moved(k % columns * (wide + _GAP), svg.TOP + k // columns * high)
         parts.append(svg.group(_panel(panel, inks, wide), transform=place))
-    lines = -(-len(drawable) // columns)
-    alt = " ".join(_alt(panel) for panel in drawable)
+    lines = -(-len(found) // columns)
+    alt = " ".join(_alt(panel) for panel in found)
     return svg.chart(name, title, parts, size=(width, svg.TOP + lines * high), alt=alt, note=note)
 
 
 def _alt(panel: CurvePanel) -> str:
     ends = (
-        f"{curve.name} from {plain(curve.points[0][1])} to {plain(curve.points[-1][1])}"
+        f"{curve.name} from {plain(points[0][1])} to {plain(points[-1][1])}"
         for curve in panel.curves
-        if curve.points
+        if (points := curve.drawn)
     )
     return f"{panel.title}: {', '.join(ends)}."
 
@@ -88,7 +95,7 @@ def _panel(panel: CurvePanel, inks: Mapping[str, Ink], wide: float) -> str:
     parts = [svg.words(0, svg.SIZE, panel.title, bold=True, room=wide)]
     top = svg.LINE + 10
     bottom = top + _PLOT
-    found = {curve.name: thinned(curve.points) for curve in panel.curves if len(curve.points) > 1}
+    found = {curve.name: points for curve in panel.curves if (points := curve.drawn)}
     level = [panel.reference[0]] if panel.reference else []
     heights = [y for points in found.values() for _, y in points]
     vertical = Scale.over([*heights, *level], (bottom, top))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.estimates import written
 from reports.charts.ink import Ink
 from reports.charts.measures import Step, called, difference_dot, in_words, net_wins, steps
-from reports.charts.panels import said
 from reports.charts.rows import Group, Row, rows
 from reports.evidence import Evidence
 from reports.series import Series, evaluations
@@ -54,6 +54,6 @@ def _row(step: Step) -> Row:
     name = f"{step.later} - {step.earlier}"
     ink = _INKS.get(step.shown, _UNCLEAR)
     change = step.change
-    figure = said("", change.value, change.low, change.high, None, signed=True).removeprefix(": ")
+    figure = written(change.value, change.low, change.high, signed=True)
     tone = "muted" if ink is _UNCLEAR else ink.tone
     return Row(name, (difference_dot(name, change, ink),), f"{figure} {step.shown}", tone)

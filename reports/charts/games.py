@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.estimates import drawable, written
 from reports.charts.measures import called
-from reports.charts.panels import said
 from reports.charts.stacks import Bar, Part, stacks
 from reports.series import Series, evaluations
-from reports.tables import NO_SCORE
 
 _OUTCOMES = (("win", "wins", "better"), ("tie", "ties", "neutral"), ("loss", "losses", "worse"))
 
@@ -36,13 +35,12 @@ def _bars(series: Series) -> Iterator[Bar]:
         parts = tuple(
             Part(words, round(metric.value * metric.n), tone)
             for metric, (_, words, tone) in zip(metrics, _OUTCOMES, strict=True)
-            if metric is not None and metric.value is not None
+            if metric is not None and drawable(metric.value)
         )
         net = series.metric(model, "net_win", other)
-        figure = NO_SCORE
+        figure = "no net win"
         if net is not None and net.value is not None:
-            figure = said("net win", net.value, net.low, net.high, net.n, signed=True)
-            figure = figure.replace(": ", " ", 1)
+            figure = f"net win {written(net.value, net.low, net.high, net.n, signed=True)}"
         yield Bar(f"{model} vs {other}", parts, figure)
 
 

@@ -6,10 +6,12 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.cautions import LENGTHS
 from reports.charts import svg
+from reports.charts.estimates import written
 from reports.charts.ink import Ink, inks
 from reports.charts.measures import called, names, of_plugin, over_models
-from reports.charts.panels import Panel, panels, said
+from reports.charts.panels import Panel, panels
 from reports.charts.points import Axes, Point, plane
+from reports.figures import plain
 from reports.series import Series, chain, evaluations
 from reports.tables import label
 
@@ -77,12 +79,12 @@ def _points(
         length, rate = series.metric(name, _LENGTH), series.metric(name, metric)
         if length is None or length.value is None or rate is None or rate.value is None:
             continue
-        title = said(f"{name}, {label(metric)}", rate.value, rate.low, rate.high, rate.n)
+        estimate = written(rate.value, rate.low, rate.high, rate.n)
         found[name] = Point(
             length.value,
             rate.value,
             Ink(ink.tone, ink.shape, hollow),
-            f"{title}, {length.value:.0f} characters",
+            f"{name}, {label(metric)}: {estimate}, {plain(length.value)} characters",
             "" if hollow else name,
             rate.low,
             rate.high,

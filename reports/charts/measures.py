@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from harness.records import RunRecord
 from harness.statistics.intervals import Estimate
+from reports.charts.estimates import written
 from reports.charts.ink import Ink, inks
-from reports.charts.panels import Line, Panel, Place, said
+from reports.charts.panels import Line, Panel, Place
 from reports.charts.rows import Dot, Group, Row
 from reports.evidence import Evidence, evidence
+from reports.figures import plain
 from reports.series import Series, chain, evaluations, models, plugin
 from reports.tables import NO_SCORE, NOT_RUN, difference, label
 
@@ -126,7 +128,7 @@ def dot(series: Series, model: str, metric: str, ink: Ink) -> Dot:
     found = series.metric(model, metric)
     if found is None:
         return Dot(model, None, ink, missing=NOT_RUN)
-    title = said(model, found.value, found.low, found.high, found.n)
+    title = f"{model}: {written(found.value, found.low, found.high, found.n)}"
     return Dot(model, found.value, ink, found.low, found.high, title, NO_SCORE)
 
 
@@ -135,17 +137,21 @@ def difference_dot(name: str, change: Estimate, ink: Ink, scale: float = 1.0) ->
     value, low, high = (
         None if end is None else end * scale for end in (change.value, change.low, change.high)
     )
-    title = said(name, value, low, high, change.n, signed=True)
+    title = f"{name}: {written(value, low, high, change.n, signed=True)}"
     return Dot(name, value, ink, low, high, title, NO_SCORE)
 
 
 def in_words(groups: Sequence[Group]) -> str:
-    """Say the values of rows, for those who do not see them."""
+    """Say the values of rows, for those who do not see them; the tables have the intervals."""
     return " ".join(
-        f"{row.label}: {', '.join(dot.title or f'{dot.name} {dot.missing}' for dot in row.dots)}."
+        f"{row.label}: {', '.join(_in_words(dot) for dot in row.dots)}."
         for group in groups
         for row in group.rows
     )
+
+
+def _in_words(dot: Dot) -> str:
+    return f"{dot.name} {plain(dot.value) if dot.value is not None else dot.missing}"
 
 
 def key(record: RunRecord, among: Sequence[str] | None = None) -> tuple[tuple[Ink, str], ...]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.estimates import drawable, interval, written
 from reports.charts.ink import Ink
 from reports.charts.scales import Scale, tick_label
 from reports.evidence import Evidence
@@ -53,18 +54,18 @@ class Place:
     @property
     def there(self) -> bool:
         """Whether it has a place on the axis."""
-        return self.value is not None and math.isfinite(self.value)
+        return drawable(self.value)
 
     @property
     def ends(self) -> list[float]:
         """The value and the ends of its interval, as far as there are any."""
-        ends = (self.value, self.low, self.high)
-        return [end for end in ends if end is not None and math.isfinite(end)]
+        return [end for end in (self.value, self.low, self.high) if drawable(end)]
 
     @property
     def text(self) -> str:
         """`M2: 63.3 [56.7, 69.6], n 120`."""
-        return said(self.name, self.value, self.low, self.high, self.n, self.missing)
+        estimate = written(self.value, self.low, self.high, self.n, missing=self.missing)
+        return f"{self.name}: {estimate}"
 
 
 @dataclass(frozen=True)
@@ -105,26 +106,6 @@ class Panel:
         return any(place.there for line in self.lines for place in line.places)
 
 
-def said(
-    name: str,
-    value: float | None,
-    low: float | None,
-    high: float | None,
-    n: int | None,
-    missing: str = "no score",
-    *,
-    signed: bool = False,
-) -> str:
-    """Say a value with its interval and n, as the tables do."""
-    if value is None or not math.isfinite(value):
-        return f"{name}: {missing}"
-    shown = places([value, low, high])
-    ends = [number(end, shown, signed=signed) for end in (low, high) if end is not None]
-    interval = f" [{', '.join(ends)}]" if len(ends) == 2 else ""
-    count = "" if n is None else f", n {n:,}"
-    return f"{name}: {number(value, shown, signed=signed)}{interval}{count}"
-
-
 def panels(
     name: str,
     title: str,
@@ -144,27 +125,27 @@ def panels(
         note: What a reader needs to know.
         width: Of the drawing.
     """
-    drawable = [panel for panel in shown if panel.drawable]
-    if not drawable:
+    found = [panel for panel in shown if panel.drawable]
+    if not found:
         return None
     most = max(1, int((width + _GAP) // (LEAST_WIDTH + _GAP)))
-    lines = -(-len(drawable) // most)
-    columns = -(-len(drawable) // lines)
+    lines = -(-len(found) // most)
+    columns = -(-len(found) // lines)
     wide = min((width - _GAP * (columns - 1)) / columns, svg.NARROW)
     parts, top = [], svg.TOP
-    key = _key(drawable)
+    key = _key(found)
     if key:
         drawn, high = svg.legend(key, top, width)
         parts.append(drawn)
         top += high + 10
-    for start in range(0, len(drawable), columns):
+    for start in range(0, len(found), columns):
         heights = []
-        for k, panel in enumerate(drawable[start : start + columns]):
+        for k, panel in enumerate(found[start : start + columns]):
             drawn, high = _panel(panel, inks, wide)
             parts.append(svg.group(drawn, transform=svg.moved(k * (wide + _GAP), top)))
             heights.append(high)
         top += max(heights) + _GAP
-    alt = " ".join(_alt(panel) for panel in drawable)
+    alt = " ".join(_alt(panel) for panel in found)
     return svg.chart(name, title, parts, size=(width, top - _GAP), alt=alt, note=note)
 
 
@@ -261,13 +242,13 @@ def _line(
 ) -> Iterable[str]:
     there = [place for place in line.places if place.there]
     joined = [place for place in there if place.name not in apart]
-    bounded = [p for p in joined if p.low is not None and p.high is not None]
+    bounded = [(at[p.name], ends) for p in joined if (ends := interval(p.low, p.high))]
     if len(bounded) > 1 and not line.hollow:
-        upper = [(at[p.name], scale(p.high)) for p in bounded if p.high is not None]
-        lower = [(at[p.name], scale(p.low)) for p in bounded if p.low is not None]
+        lower = [(x, scale(low)) for x, (low, _) in bounded]
+        upper = [(x, scale(high)) for x, (_, high) in bounded]
         yield svg.group(svg.area([*upper, *reversed(lower)]), tone="band")
     if len(joined) > 1:
-        points = [(at[p.name], scale(p.value)) for p in joined if p.value is not None]
+        points = [(at[p.name], scale(p.value)) for p in joined if drawable(p.value)]
         dashes = "5 3" if line.hollow else ""
         yield svg.group(svg.polyline(points, thick=1.5, dashes=dashes), tone="axis")
     for place in there:
@@ -276,9 +257,9 @@ def _line(
 
 def _mark(place: Place, scale: Scale, x: float, ink: Ink) -> str:
     inside = []
-    if place.low is not None and place.high is not None:
-        inside.append(svg.whisker_up(x, scale(place.low), scale(place.high)))
-    if place.value is not None:
+    if ends := interval(place.low, place.high):
+        inside.append(svg.whisker_up(x, *map(scale, ends)))
+    if drawable(place.value):
         inside.append(svg.mark(x, scale(place.value), ink))
     return svg.group(*inside, tone=ink.tone, title=place.text)
 
@@ -316,7 +297,7 @@ def _under(panel: Panel, name: str, slot: float) -> str:
     """Write the first line's value under a name, or what is missing."""
     line = panel.lines[0]
     place = next(place for place in line.places if place.name == name)
-    if place.value is None or not place.there:
+    if not drawable(place.value):
         return place.missing
     shown = places([one.value for one in line.places])
     return number(place.value, shown if slot > 45 else min(shown, 2), signed=panel.signed)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.estimates import drawable, interval
 from reports.charts.ink import Ink
 from reports.charts.scales import Scale, tick_label
 
@@ -23,6 +24,11 @@ class Point:
     low: float | None = None
     high: float | None = None
     """The interval of y."""
+
+    @property
+    def there(self) -> bool:
+        """Whether it has a place."""
+        return drawable(self.x) and drawable(self.y)
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ def plane(
         note: What a reader needs to know.
         width: Of the drawing.
     """
+    points = [point for point in points if point.there]
     if not points:
         return None
     parts, top = [], svg.TOP
@@ -99,7 +106,7 @@ def plane(
             )
         )
     for path in paths:
-        places = [(level(p.x), vertical(p.y)) for p in path]
+        places = [(level(p.x), vertical(p.y)) for p in path if p.there]
         if len(places) > 1:
             dashes = "5 3" if path[0].ink.hollow else ""
             parts.append(svg.group(svg.polyline(places, thick=1.5, dashes=dashes), tone="axis"))
@@ -111,8 +118,8 @@ def plane(
 
 def _point(point: Point, x: float, vertical: Scale, radius: float, width: float) -> str:
     inside = []
-    if point.low is not None and point.high is not None:
-        inside.append(svg.whisker_up(x, vertical(point.low), vertical(point.high)))
+    if ends := interval(point.low, point.high):
+        inside.append(svg.whisker_up(x, *map(vertical, ends)))
     inside.append(svg.mark(x, vertical(point.y), point.ink, radius))
     mark = svg.group(*inside, tone=point.ink.tone, title=point.title)
     beyond = x + 10 + svg.width(point.label, svg.SMALL) > width

@@ -111,8 +111,9 @@ def _bars(one: Round) -> Iterator[Bar]:
             *_causes(candidates.get("failed"), "worse"),
         ),
     )
-    read = Part("read", _count(judgements, "read"), "better")
-    yield _bar("verdicts", read, _causes(judgements.get("failed"), "worse"))
+    if "read" in judgements:
+        read = Part("read", _count(judgements, "read"), "better")
+        yield _bar("verdicts", read, _causes(judgements.get("failed"), "worse"))
     paired = Part("with a pair", _count(pairs, "pairs"), "better")
     yield _bar("prompts", paired, _causes(pairs.get("without"), "neutral"))
 

@@ -9,12 +9,12 @@ Marks of a row lie below one another, or are joined on one line where they are t
 same thing. On a narrow drawing a row's label and figure stand over its marks.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.blocks import Chart
 from reports.charts import svg
+from reports.charts.estimates import drawable, interval
 from reports.charts.ink import Ink
 from reports.charts.scales import Scale, tick_label
 
@@ -39,7 +39,7 @@ class Dot:
     @property
     def there(self) -> bool:
         """Whether it has a place."""
-        return self.value is not None and math.isfinite(self.value)
+        return drawable(self.value)
 
 
 @dataclass(frozen=True)
@@ -117,17 +117,17 @@ def rows(
         width: Of the drawing.
         shared: Whether all groups have the same scale; else each has its own.
     """
-    drawable = [group for group in groups if group.drawable]
-    if not drawable:
+    found = [group for group in groups if group.drawable]
+    if not found:
         return None
-    columns = _columns([row for group in drawable for row in group.rows], width)
-    ends = [end for group in drawable for end in group.ends]
+    columns = _columns([row for group in found for row in group.rows], width)
+    ends = [end for group in found for end in group.ends]
     parts, top = [], svg.TOP
     if key:
         drawn, high = svg.legend(key, top, width)
         parts.append(drawn)
         top += high + 6
-    for group in drawable:
+    for group in found:
         drawn, high = _group(group, ends if shared else group.ends, columns, top)
         parts.append(drawn)
         top += high + 14
@@ -178,15 +178,9 @@ def _group(
         level, name = group.reference
         x = scale(level)
         parts += [svg.line(x, begin, x, bottom, "axis", thick=1.5) for begin, bottom in spans]
+        x = min(x, columns.wide - svg.width(name, svg.SMALL) / 2)
         parts.append(
-            svg.words(
-                min(x, columns.wide - svg.width(name, svg.SMALL) / 2),
-                name_at + 11,
-                name,
-                tone="muted",
-                anchor="middle",
-                size=svg.SMALL,
-            )  # fmt: skip
+            svg.words(x, name_at + 11, name, tone="muted", anchor="middle", size=svg.SMALL)
         )
     parts.append(svg.line(start, at, end, at, "axis"))
     at += 17
@@ -218,7 +212,7 @@ def _row(row: Row, scale: Scale, columns: _Columns, top: float) -> tuple[str, fl
         parts.append(svg.words(x, words_at, row.figure, tone=row.tone, anchor=anchor, room=room))
     there = [dot for dot in row.dots if dot.there]
     if row.joined and len(there) > 1:
-        places = [(scale(dot.value), middle) for dot in there if dot.value is not None]
+        places = [(scale(dot.value), middle) for dot in there if drawable(dot.value)]
         parts.append(svg.group(svg.polyline(places, thick=6), tone="grid"))
     said: set[str] = set()
     for k, dot in enumerate(row.dots):
@@ -240,8 +234,8 @@ def _row(row: Row, scale: Scale, columns: _Columns, top: float) -> tuple[str, fl
 
 def _dot(dot: Dot, scale: Scale, y: float) -> str:
     inside = []
-    if dot.low is not None and dot.high is not None:
-        inside.append(svg.whisker(y, scale(dot.low), scale(dot.high)))
-    if dot.value is not None:
+    if ends := interval(dot.low, dot.high):
+        inside.append(svg.whisker(y, *map(scale, ends)))
+    if drawable(dot.value):
         inside.append(svg.mark(scale(dot.value), y, dot.ink))
     return svg.group(*inside, tone=dot.ink.tone, title=dot.title or dot.name)

@@ -56,6 +56,6 @@ def _points(value: JsonValue) -> tuple[tuple[float, float], ...]:
     found = []
     for point in value if isinstance(value, list) else ():
         match point:
-            case [int() | float() as step, int() | float() as height] if math.isfinite(height):
+            case [int() | float() as step, int() | float() as height]:
                 found.append((float(step), float(height)))
     return tuple(found)
