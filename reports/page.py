@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from harness.records import RunRecord
-from reports import claims, tables
+from reports import breakdown, claims, tables
 from reports.answers import answers
 from reports.blocks import Block, Points, Section
 from reports.cautions import cautions
@@ -60,6 +60,9 @@ def details(record: RunRecord) -> Iterator[Section]:
     parts = tuple(table for one in series for table in tables.parts(one))
     if parts:
         yield Section("Part by part", parts)
+    cut = tuple(table for one in series for table in breakdown.tables(one))
+    if cut:
+        yield Section("By category, difficulty and expected length", cut)
     yield Section("The loop's own numbers", tuple(loop(record)) or (_no_loop(record),))
     yield Section(
         "What each model answered",
