@@ -6,7 +6,6 @@ from harness.records import EvalResult, Failure, ItemResult, Metric, Score
 from reports.breakdown import breakdowns, by_category, by_difficulty, by_expected_length, tables
 from reports.series import Series, evaluations
 
-
 RUNS = ["whole_run", "half_run", "one_model", "all_failed", "hostile_run"]
 
 
