@@ -36,6 +36,9 @@ _SCORED = (
 )
 """Evaluations whose items are answers with a score: heading, plug-in, metric, and its words."""
 
+CONTROLLED = "length_controlled_win_rate"
+"""Beside a raw win rate, which length alone can raise."""
+
 
 def findings(record: RunRecord, found: Changes) -> Points:
     """Say what each evaluation found."""
@@ -92,6 +95,9 @@ def _scored(record: RunRecord, found: Changes, series: Series, metric: str, word
     levels = _levels(record, series, metric)
     if not levels:
         return "not a single answer could be scored."
+    controlled = _levels(record, series, CONTROLLED)
+    if controlled:
+        levels += f". Length-controlled: {controlled}"
     return _sentences(_steps(found, series), f"{words}: {levels}")
 
 
