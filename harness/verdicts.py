@@ -31,7 +31,7 @@ class Reading(Record):
     expected: Outcome | None = None
     """See `judge.Verdict.expected`."""
     probabilities: dict[str, float] | None = None
-    """See `judge.Verdict.probabilities`."""
+    """See `judge.Verdict.probabilities`; to four places."""
 
     def written(self) -> dict[str, JsonValue]:
         """Lay it out for the details of an item."""
@@ -59,8 +59,8 @@ def written(
         laid_out["value"] = outcome.value
     if order is not None:
         laid_out["order"] = order
-    # To four places, for a reader; what is less likely than that goes.
-    told = {label: round(p, 4) for label, p in (probabilities or {}).items()}
+    # To three places, for a reader; what is less likely than that goes.
+    told = {label: round(p, 3) for label, p in (probabilities or {}).items()}
     if likely := {label: p for label, p in told.items() if p}:
         laid_out["probabilities"] = {**likely}
     return laid_out
@@ -89,7 +89,9 @@ def ask(judge: Judge, rows: Iterable[tuple[str, Mapping[str, str]]], log: RowLog
 
 
 def _by_label(told: Mapping[int, float] | None) -> dict[str, float] | None:
-    return None if told is None else {str(points): told[points] for points in sorted(told)}
+    if told is None:
+        return None
+    return {str(points): round(told[points], 4) for points in sorted(told)}
 
 
 def read(key: str, log: RowLog) -> tuple[Reading, ...]:

@@ -400,6 +400,26 @@ def test_a_judge_that_prefers_a_position_ties_every_pair(agreement, fake, log):
     assert values == {"tie_rate": 1.0, "accuracy": 0.5, "same_verdict": 0.0}
     assert result.metric("accuracy_better_first").value == 1.0
     assert result.metric("accuracy_better_second").value == 0.0
+    *_, animal = result.items
+    assert animal.details["pairs"] == [
+        {
+            "responses": [1, 2],
+            "verdicts": [
+                {"text": "Better: A", "value": 1.0, "order": "response 1 first"},
+                {"text": "Better: A", "value": 0.0, "order": "response 2 first"},
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize("way", [{}, PAIRWISE])
+def test_a_group_that_could_not_be_judged_shows_what_was_written(agreement, fake, log, way):
+    rows, evaluation = log(), agreement(**way)
+    evaluation.answer(fake(lambda prompt, index: "I cannot say."), rows)
+    for item in evaluation.mark(M1, rows, None, []).items:
+        assert item.outcome.reason in ("no_score", "no_verdict")
+        assert item.outcome.detail.startswith("no pair has two ")
+        assert item.outcome.detail.endswith(": I cannot say.")
 
 
 def test_an_order_that_cannot_be_read_fails_its_pair(agreement, fake, log):

@@ -48,7 +48,7 @@ def test_a_stored_verdict_is_shown_as_far_as_it_is_there(annotations):
     raw = [told, "m is better", odd, None]
     [result] = score([annotations([row(k, 1.25, raw_completion=one) for k, one in enumerate(raw)])])
     assert [item.details["verdicts"] for item in result.items] == [
-        [{"text": "M", "value": 0.25, "probabilities": {"M": 1.0, "m": 0.1353}}],
+        [{"text": "M", "value": 0.25, "probabilities": {"M": 1.0, "m": 0.135}}],
         [{"text": "m is better", "value": 0.25}],
         [],
         [],
