@@ -109,7 +109,8 @@ class ItemResult(Record):
                               better; `order` says which answer was shown first; `probabilities`,
                               by label, how likely the judge was to write that at the token that
                               decides
-    responses                 what a judge under test judged: {"text", "rank", "score", "verdicts"}
+    responses                 what a judge under test judged: {"text", "rank", "score", "verdicts"};
+                              or `pairs` of them, by number, seen from the first
     choices, right_answers    of a question with a known answer: {"text", "logprob"}, and texts
     difficulty                of the question, as published
 

@@ -29,8 +29,8 @@ FEWEST = 10
 """Different wordings that make a map."""
 METHOD = (
     "t-SNE of TF-IDF vectors of words and of sequences of 3 to 5 characters, reduced to 50 "
-    "dimensions by SVD; prompts of judgements are the instructions that they are about; the paper "
-    "used t-SNE of a neural embedding"
+    "dimensions by SVD; where judging was trained, of the instruction that was judged, without the "
+    "judge's prompt around it; the paper used t-SNE of a neural embedding"
 )
 _COMPARED = 2000
 """Characters of a prompt that likeness depends on."""
