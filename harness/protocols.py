@@ -309,8 +309,9 @@ class Improvement:
     model: ModelRef
     comparators: tuple[ModelRef, ...] = ()
     metrics: dict[str, JsonValue] = field(default_factory=dict)
-    prompts: tuple[str, ...] = ()
-    """Every prompt that it was trained on in this stage: evaluations are compared with them."""
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By set (`IFT`, `EFT`, `AIFT(M1)` ...), every prompt that it was trained on in this stage; of
+    judgements, the instructions that they are about. Evaluations are compared with them."""
 
 
 class Trainer(Protocol):
