@@ -62,7 +62,7 @@ def by_plugin(record: RunRecord) -> dict[str, Series]:
 
 
 def shown(change: Change) -> str:
-    """Write a change with its interval: `+0.39 [+0.28, +0.50]`."""
+    """Write a change with its interval, and what is in doubt: `+0.39 [+0.28, +0.50]`."""
     value, low, high, _ = change.estimate
     if value is None:
         return "nothing could be scored"
@@ -70,7 +70,7 @@ def shown(change: Change) -> str:
     # A bound that is printed as 0 would contradict the words.
     fine = max(ends, default=1.0) < 0.1 or min(ends, default=1.0) < 0.005
     figure = Figure(value, low, high, 3 if fine else 2, signed=True)
-    return f"{figure.text} {figure.interval}".strip()
+    return f"{figure.text} {figure.interval}".strip() + _doubt(change)
 
 
 def said(change: Change) -> str:
@@ -78,7 +78,7 @@ def said(change: Change) -> str:
     if change.estimate.value is None:
         return f"{change.later} cannot be compared with {change.earlier} (nothing could be scored)"
     words = _WORDS[change.evidence].format(later=change.later, earlier=change.earlier)
-    return f"{words} ({shown(change)}{_doubt(change)})"
+    return f"{words} ({shown(change)})"
 
 
 def _doubt(change: Change) -> str:
