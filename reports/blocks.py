@@ -157,3 +157,5 @@ class Section:
 
     title: str
     blocks: tuple[Block, ...]
+    behind: bool = False
+    """Whether it stands behind the findings: a page may fold it away."""

@@ -11,7 +11,8 @@ from reports.charts.measures import Step, called, difference_dot, in_words, net_
 from reports.charts.rows import Group, Row, rows
 from reports.evidence import Evidence
 from reports.series import Series, evaluations
-from reports.tables import AVERAGED, label
+from reports.changes import AVERAGED
+from reports.tables import label
 
 _INKS: dict[Evidence, Ink] = {"better": Ink("better", "up"), "worse": Ink("worse", "down")}
 _UNCLEAR = Ink("neutral", "circle", hollow=True)

@@ -10,7 +10,8 @@ from reports.charts.ink import inks
 from reports.charts.measures import called, difference_dot, in_words, key, names, of_plugin
 from reports.charts.rows import Dot, Group, Row, rows
 from reports.series import Series
-from reports.tables import AVERAGED, NOT_RUN, difference
+from reports.changes import AVERAGED, difference
+from reports.tables import NOT_RUN
 
 _PERCENT = 100
 

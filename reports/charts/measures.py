@@ -17,7 +17,8 @@ from reports.charts.rows import Dot, Group, Row
 from reports.evidence import Evidence, evidence
 from reports.figures import plain
 from reports.series import Series, chain, evaluations, models, plugin
-from reports.tables import NO_SCORE, NOT_RUN, difference, label
+from reports.changes import difference
+from reports.tables import NO_SCORE, NOT_RUN, label
 
 _NAMES = {
     "alpaca_eval": "AlpacaEval",
