@@ -436,7 +436,7 @@ def _logprob(token: Token) -> float:
 def _unscorable(request: Continuation) -> Failure | None:
     """Say why no server could score a continuation."""
     if not request.continuation:
-        return Failure(reason="empty_continuation", detail="there is nothing to score")
+        return Failure(reason="empty_continuation")
     why = None
     if chat(request.prompt):
         why = "the server alone has the chat template, and scores no answer to a conversation"
