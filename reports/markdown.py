@@ -12,7 +12,7 @@ from harness.records import Record, RunRecord
 from harness.rows import unwritable
 from reports.blocks import Block, Cell, Chart, Figure, Mark, Points, Row, Sample, Section, Table
 from reports.figures import LONGEST_TEXT, listed, visible
-from reports.page import details, overview
+from reports.page import report
 
 SAMPLE_WIDTH = 100
 FIGURES = "figures"
@@ -46,9 +46,7 @@ class Markdown:
 
 def markdown(record: RunRecord) -> str:
     """Write a run as Markdown."""
-    first = overview(record)
-    sections = (*first.findings, *first.figures, *details(record))
-    return "\n\n".join(["# Run report", *(part for s in sections for part in _section(s))]) + "\n"
+    return document("Run report", report(record))
 
 
 def escape(text: str) -> str:

@@ -70,8 +70,7 @@ class Terminal:
 
     def show(self, record: RunRecord, console: Console) -> None:
         """Print the overview, as wide as the console is."""
-        page = overview(record)
-        for section in (*page.figures, *page.findings):
+        for section in overview(record):
             console.print(_section(section, console))
 
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
@@ -30,8 +29,8 @@ class _Shown:
 
     title: str
     anchor: str
-    parts: tuple[tuple[tuple[Block, ...], str], ...]
-    """Blocks, and what their fold is called; nothing where they are open."""
+    parts: tuple[tuple[Block, str], ...]
+    """Blocks, each with what its fold is called; nothing where it is open."""
 
 
 def page(title: str, sections: Sequence[Section], samples: Packed | None, footer: str = "") -> str:
@@ -87,19 +86,13 @@ def _shown(sections: Sequence[Section]) -> Iterator[_Shown]:
         anchor = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
         anchors[anchor] = anchors.get(anchor, 0) + 1
         number = f"-{anchors[anchor]}" if anchors[anchor] > 1 else ""
-        yield _Shown(section.title, f"{anchor}{number}", tuple(_parts(section.blocks)))
+        yield _Shown(section.title, f"{anchor}{number}", tuple(_parts(section)))
 
 
-def _parts(blocks: Sequence[Block]) -> Iterator[tuple[tuple[Block, ...], str]]:
-    """Fold long tables away, each by itself."""
-    for block in blocks:
-        long = isinstance(block, Table) and len(block.rows) >= FOLDED
-        yield (block,), f"{_title(block)}: {_rows(block)}" if long else ""
-
-
-def _title(block: Any) -> str:
-    return block.title or "Table"
-
-
-def _rows(block: Any) -> str:
-    return f"{len(block.rows)} rows"
+def _parts(section: Section) -> Iterator[tuple[Block, str]]:
+    """Fold tables away that are long, or stand behind the findings; each by itself."""
+    for block in section.blocks:
+        if isinstance(block, Table) and (section.behind or len(block.rows) >= FOLDED):
+            yield block, f"{block.title or section.title}: {len(block.rows)} rows"
+        else:
+            yield block, ""

@@ -9,7 +9,7 @@ from harness.rows import unwritable
 from reports.html.packing import pack
 from reports.html.page import page
 from reports.html.samples import sampled
-from reports.page import details, overview
+from reports.page import ANSWERS, report
 from reports.series import chain, models
 
 
@@ -41,12 +41,11 @@ class Html:
 
 def html(record: RunRecord, most_megabytes: float = 20.0) -> str:
     """Write a run as a page."""
-    first = overview(record)
     found = sampled(record)
     names = [model.name for model in models(record)]
     samples = pack(found, names, chain(record), int(most_megabytes * 1e6)) if found else None
     return page(
         title="Did it get better? A self-rewarding run",
-        sections=(*first.findings, *first.figures, *details(record)),
+        sections=[section for section in report(record) if section.title != ANSWERS],
         samples=samples,
     )

@@ -122,7 +122,9 @@ def _entry(model: str, item: ItemResult, own: Sequence[Part]) -> Entry:
 
 
 _PROMPTS = ("prompt", "instruction", "question")
-_SHOWN_ELSEWHERE = {*_PROMPTS, "model", "raw_completion", "answered", "turns", "answers"}
+_SHOWN_ELSEWHERE = {*_PROMPTS, "model", "turns", "answers"}
+_FOR_MACHINES = {"raw_completion", "answered", "preference", "user_prompt"}
+"""What other details say for people: published formats need it."""
 
 
 def _prompt(details: Mapping[str, JsonValue]) -> str:
@@ -141,20 +143,23 @@ def parts(item: ItemResult) -> Iterator[Part]:
     yield from _earlier_turns(details)
     for key, value in details.items():
         if key in _VERDICTS:
-            yield from _verdicts(key, value, details)
+            yield from _verdicts(key, value)
         elif key in _TEXTS and isinstance(value, str):
             named = _TEXTS[key]
             name = details.get(named) if named else item.against
             yield Text(f"{key.replace('_', ' ')}{f' ({name})' if name else ''}", value)
         elif key == "responses" and isinstance(value, list):
             yield from _responses(value)
-        elif key not in _SHOWN_ELSEWHERE and key not in _TEXTS.values() and key != "probabilities":
+        elif key == "choices" and isinstance(value, list):
+            yield from _choices(value)
+        elif key not in {*_SHOWN_ELSEWHERE, *_FOR_MACHINES, *_TEXTS.values()}:
             yield from _other(key.replace("_", " "), value)
 
 
 _TEXTS: dict[str, str | None] = {"reference_output": "reference", "opponent_answer": None}
 """Whole texts, each with the detail that names whose it is; the opponent is the item's own."""
-_VERDICTS = ("verdict", "verdicts", "judgements", "corrected_judgements", "preference")
+_VERDICTS = ("verdicts", "corrected_verdicts", "verdict", "judgements")
+"""What judges said; the last two are what earlier versions called it."""
 
 
 def _earlier_turns(details: Mapping[str, JsonValue]) -> Iterator[Text]:
@@ -166,50 +171,22 @@ def _earlier_turns(details: Mapping[str, JsonValue]) -> Iterator[Text]:
                 yield Text(f"answer to turn {number}", answer)
 
 
-def _verdicts(key: str, value: JsonValue, details: Mapping[str, JsonValue]) -> Iterator[Part]:
+def _verdicts(key: str, value: JsonValue) -> Iterator[Part]:
     found = value if isinstance(value, list) else [value]
-    for number, one in enumerate(found):
-        label = _label(key, number, len(found))
-        match one:
-            case str() as text:
-                yield Verdict(label, text, "", _probabilities(details, number))
-            case dict() if isinstance(written := one.get("text"), str):
-                read = _short(one.get("value", one.get("failure", "")))
-                told = _listed(one.get("probabilities")) or _probabilities(details, number)
-                yield Verdict(str(one.get("order", label)), written, read, told)
-            case None:
-                continue
-            case other if key == "preference":
-                yield Verdict("verdict", _completion(details), f"preference {_short(other)}",
-                              _probabilities(details, number))  # fmt: skip
-            case other:
-                yield from _other(label, other)
+    for number, one in enumerate(found, start=1):
+        name = key.replace("_", " ").removesuffix("s")
+        label = name if len(found) == 1 else f"{name} {number}"
+        if isinstance(one, str):
+            yield Verdict(label, one)
+        elif isinstance(one, dict) and isinstance(text := one.get("text"), str):
+            order, read = one.get("order"), one.get("value", one.get("failure", ""))
+            shown = f"{label}, {order}" if order else label
+            yield Verdict(shown, text, _short(read), _probabilities(one.get("probabilities")))
+        else:
+            yield from _other(label, one)
 
 
-def _label(key: str, number: int, of: int) -> str:
-    if key == "verdicts" and of == 2:
-        return ("own answer first", "own answer second")[number]
-    name = key.replace("_", " ").removesuffix("s")
-    return name if of == 1 else f"{name} {number + 1}"
-
-
-def _completion(details: Mapping[str, JsonValue]) -> str:
-    """Read what the judge wrote from a completion as its API gave it."""
-    match details.get("raw_completion"):
-        case {"text": str() as text}:
-            return text
-    return ""
-
-
-def _probabilities(details: Mapping[str, JsonValue], number: int) -> tuple[tuple[str, float], ...]:
-    """Find the probabilities of a verdict's deciding token, where the judge told them."""
-    told = details.get("probabilities")
-    if isinstance(told, list):
-        return _listed(told[number]) if number < len(told) else ()
-    return _listed(told)
-
-
-def _listed(told: JsonValue) -> tuple[tuple[str, float], ...]:
+def _probabilities(told: JsonValue) -> tuple[tuple[str, float], ...]:
     if not isinstance(told, dict):
         return ()
     return tuple((key, float(p)) for key, p in told.items() if isinstance(p, int | float))
@@ -224,11 +201,19 @@ def _responses(responses: Sequence[JsonValue]) -> Iterator[Part]:
                    str(one.get("text", "")))  # fmt: skip
         given = f"response {number}"
         for key, value in one.items():
-            if key == "verdicts" and isinstance(value, list):
-                for k, text in enumerate(value, start=1):
-                    yield Verdict(f"{given}, verdict {k}", str(text))
+            if key == "verdicts":
+                yield from _verdicts(f"{given}, verdict", value)
             elif key not in ("text", "rank"):
                 yield from _other(f"{given}: {key.replace('_', ' ')}", value)
+
+
+def _choices(choices: Sequence[JsonValue]) -> Iterator[Part]:
+    """Show given answers, each with how likely the model found it."""
+    for number, one in enumerate(choices, start=1):
+        if isinstance(one, dict):
+            rest = (f"{key.replace('_', ' ')} {_short(v)}" for key, v in one.items() if key != "text")
+            said = ", ".join(rest)
+            yield Text(f"choice {number}: {said}", str(one.get("text", "")))
 
 
 def _other(label: str, value: JsonValue) -> Iterator[Part]:

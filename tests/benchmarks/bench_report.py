@@ -102,8 +102,7 @@ def _alpaca(
                 "prompt": prompt,
                 "reference_output": reference,
                 "reference": "gpt4_1106_preview",
-                "verdicts": ["m"],
-                "probabilities": [{"m": 0.7, "M": 0.3}],
+                "verdicts": [{"text": "m", "value": 0.3, "probabilities": {"m": 0.7, "M": 0.3}}],
                 "truncated": False,
             },
         )
@@ -128,7 +127,7 @@ def _conversations(writer: Writer, prompts: list[str], characters: int) -> list[
                         "prompt": prompt,
                         "turns": list(turns),
                         "answers": list(answers),
-                        "judgements": [verdict],
+                        "verdicts": [verdict],
                     },
                 )
             )

@@ -38,8 +38,7 @@ def hostile() -> RunRecord:
                 category=attack[:50],
                 details={
                     "prompt": attack,
-                    "verdicts": [attack],
-                    "probabilities": [{attack[:30]: 0.5}],
+                    "verdicts": [{"text": attack, "probabilities": {attack[:30]: 0.5}}],
                     attack[:30]: attack[:50],
                 },
             )

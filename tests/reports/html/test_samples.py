@@ -43,8 +43,9 @@ def test_a_failure_names_its_cause_and_has_no_value():
 
 
 def test_games_are_entries_of_one_sample_each_with_both_verdicts():
+    said = [{"text": "A", "value": 1.0, "order": "own answer first"}, {"text": "?"}]
     games = tuple(
-        item(prompt="Why?", opponent_answer="no", verdicts=["A", "B"]).model_copy(
+        item(prompt="Why?", opponent_answer="no", verdicts=said).model_copy(
             update={"against": other}
         )
         for other in ("M0", "SFT")
@@ -55,9 +56,9 @@ def test_games_are_entries_of_one_sample_each_with_both_verdicts():
     verdicts = [
         part for part in (*sample.shared, *sample.entries[0].parts) if type(part) is Verdict
     ]
-    assert [(one.label, one.text) for one in verdicts] == [
-        ("own answer first", "A"),
-        ("own answer second", "B"),
+    assert verdicts == [
+        Verdict("verdict 1, own answer first", "A", "1"),
+        Verdict("verdict 2", "?"),
     ]
 
 
@@ -70,13 +71,28 @@ def test_of_a_conversation_the_turns_before_are_shown():
 
 def test_verdicts_carry_how_they_were_read_and_what_else_might_have_been_said():
     judged = [{"text": "Good. [[9]]", "value": 9.0}, {"text": "?", "failure": "no_score"}]
-    told = [*parts(item(judgements=judged))]
+    told = [*parts(item(verdicts=judged))]
     assert told == [
-        Verdict("judgement 1", "Good. [[9]]", "9"),
-        Verdict("judgement 2", "?", "no_score"),
+        Verdict("verdict 1", "Good. [[9]]", "9"),
+        Verdict("verdict 2", "?", "no_score"),
     ]
-    told = [*parts(item(verdicts=["m"], probabilities=[{"m": 0.9, "M": 0.1}]))]
-    assert told == [Verdict("verdict", "m", "", (("m", 0.9), ("M", 0.1)))]
+    said = {"text": "m", "value": 0.9, "probabilities": {"m": 0.9, "M": 0.1}}
+    told = [*parts(item(verdicts=[said]))]
+    assert told == [Verdict("verdict", "m", "0.9", (("m", 0.9), ("M", 0.1)))]
+
+
+def test_a_run_of_an_earlier_version_shows_its_verdicts_too():
+    assert [*parts(item(verdict="Score: 4"))] == [Verdict("verdict", "Score: 4")]
+    assert [*parts(item(judgements=[{"text": "[[9]]", "value": 9.0}]))] == [
+        Verdict("judgement", "[[9]]", "9")
+    ]
+
+
+def test_given_answers_stand_with_how_likely_they_were():
+    choice = {"text": "three", "logprob": -11.2601, "per_character": -0.75}
+    assert [*parts(item(choices=[choice]))] == [
+        Text("choice 1: logprob -11.26, per character -0.75", "three")
+    ]
 
 
 def test_ranked_responses_stand_with_their_scores_and_verdicts():
@@ -85,7 +101,7 @@ def test_ranked_responses_stand_with_their_scores_and_verdicts():
     assert told == [
         Text("response 1, ranked 0 by people (0 is best)", "So."),
         Fact("response 1: score", "4.5"),
-        Verdict("response 1, verdict 1", "Score: 4"),
+        Verdict("response 1, verdict", "Score: 4"),
     ]
 
 
