@@ -1,16 +1,18 @@
-"""A run as `report.md`: for people, pull requests and papers.
+"""A run as `report.md`, several as `compare.md`: for people, pull requests and papers.
 
 Names and notes are escaped. Prompts and answers stand in fenced blocks, where nothing is read as
 Markdown or HTML, no address becomes a link and no name a mention.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
 from reports.blocks import Block, Cell, Chart, Figure, Points, Row, Sample, Section, Table
+from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, listed, visible
 from reports.page import details, overview
 
@@ -22,7 +24,7 @@ _BLOCK = re.compile(r"^(\d{0,9})([.)](?=\s|$)|(?<!\d)(?:[#>=]|[-+](?=[-\s]|$)))"
 
 
 class Markdown:
-    """Writes `report.md`."""
+    """Writes `report.md` and `compare.md`."""
 
     class Config(Record):
         """Nothing to configure."""
@@ -36,19 +38,36 @@ class Markdown:
         Raises:
             StoreError: the folder cannot be written.
         """
-        path = folder / "report.md"
-        try:
-            path.write_text(markdown(record), encoding="utf-8")
-        except OSError as error:
-            raise unwritable(path, error) from error
-        return path
+        return _write(folder / "report.md", markdown(record))
+
+    def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
+        """Write the comparison, from the records alone; the same records give the same bytes.
+
+        Raises:
+            ConfigError: two of them are the same run.
+            StoreError: the folder cannot be written.
+        """
+        page = comparison(tuple(runs))
+        text = _page("Comparison of runs", (*page.findings, *page.figures))
+        return _write(folder / "compare.md", text)
 
 
 def markdown(record: RunRecord) -> str:
     """Write a run as Markdown."""
     first = overview(record)
-    sections = (*first.findings, *first.figures, *details(record))
-    return "\n\n".join(["# Run report", *(part for s in sections for part in _section(s))]) + "\n"
+    return _page("Run report", (*first.findings, *first.figures, *details(record)))
+
+
+def _page(title: str, sections: Iterable[Section]) -> str:
+    return "\n\n".join([f"# {title}", *(part for s in sections for part in _section(s))]) + "\n"
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path
 
 
 def escape(text: str) -> str:

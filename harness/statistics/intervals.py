@@ -150,6 +150,21 @@ def share(count: int, n: int) -> Estimate:
     return Estimate(p, low, high, n)
 
 
+def share_difference(left: Estimate, right: Estimate) -> Estimate:
+    """Estimate left minus right, two `share`s of different items, with Newcombe's (1998) interval.
+
+    It is his method 10, made of the ends of both score intervals.
+    """
+    ends = (left.value, left.low, left.high, right.value, right.low, right.high)
+    n = left.n + right.n
+    if None in ends:
+        return Estimate(None, None, None, n)
+    p, p_low, p_high, q, q_low, q_high = (end for end in ends if end is not None)
+    low = p - q - math.hypot(p - p_low, q_high - q)
+    high = p - q + math.hypot(p_high - p, q - q_low)
+    return Estimate(p - q, low, high, n)
+
+
 def net_win(wins: int, ties: int, losses: int) -> Estimate:
     """Estimate the share of wins minus the share of losses, with a normal interval.
 

@@ -10,6 +10,7 @@ asked, not which seeds were trained. What the seeds say stands beside it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from harness.records import EvalResult, Score
 from harness.statistics.intervals import Estimate
@@ -47,10 +48,10 @@ class Contrast:
 def contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
     """Compare every setting with the first, in whatever both measured item by item."""
     first, *others = settings
-    theirs = _measured(first)
+    theirs = measured(first)
     metrics = _metrics(first)
     for setting in others:
-        for (evaluation, model), results in _measured(setting).items():
+        for (evaluation, model), results in measured(setting).items():
             if (evaluation, model) in theirs:
                 yield contrast(
                     evaluation,
@@ -97,25 +98,23 @@ def _difference(
 
 
 def _averaged(results: Sequence[EvalResult]) -> EvalResult:
-    """Give every item that all seeds scored the mean of its scores."""
-    scores = [
-        {
-            item.id: item.outcome.value
-            for item in result.items
-            if item.against is None and isinstance(item.outcome, Score)
-        }
-        for result in results
-    ]
+    scores = item_scores(results)
     items = tuple(
-        item.model_copy(update={"outcome": Score(value=sum(of_item) / len(of_item))})
+        item.model_copy(update={"outcome": Score(value=scores[item.id])})
         for item in results[0].items
-        if item.against is None and all(item.id in one for one in scores)
-        for of_item in [[one[item.id] for one in scores]]
+        if item.against is None and item.id in scores
     )
     return results[0].model_copy(update={"items": items})
 
 
-def _measured(setting: Setting) -> dict[tuple[str, str], dict[str, EvalResult]]:
+def item_scores(results: Sequence[EvalResult]) -> dict[str, float]:
+    """Give every item that all results scored the mean of its scores."""
+    scores = [Series("", {result.model: result}).scores(result.model) for result in results]
+    shared = set.intersection(*map(set, scores))
+    return {id: fmean(one[id] for one in scores) for id in sorted(shared)}
+
+
+def measured(setting: Setting) -> dict[tuple[str, str], dict[str, EvalResult]]:
     """Gather what was measured of each model alone, item by item: by evaluation, model and seed."""
     found: dict[tuple[str, str], dict[str, EvalResult]] = {}
     for run in setting.runs:

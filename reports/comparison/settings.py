@@ -96,8 +96,7 @@ def differences(settings: Sequence[Setting]) -> tuple[Difference, ...]:
         if len(identities) > 1:
             places[_place(name, settings)] = None
     return tuple(
-        Difference(place, tuple(_shown(place, setting) for setting in settings))
-        for place in places
+        Difference(place, tuple(_shown(place, setting) for setting in settings)) for place in places
     )
 
 

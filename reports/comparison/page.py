@@ -1,0 +1,187 @@
+"""A comparison as sections: which runs, what they show, every figure, and the paper beside them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from harness.protocols import NamedRun
+from harness.statistics.intervals import Estimate
+from harness.statistics.repeats import LEAST_REPEATS, Repeats
+from reports.blocks import Block, Figure, Points, Section
+from reports.comparison import tables
+from reports.comparison.ablations import Ablation, ablations
+from reports.comparison.contrasts import Contrast, contrasts
+from reports.comparison.levels import Measure, measures, names
+from reports.comparison.settings import VERSION, Difference, Setting, differences, settings
+from reports.comparison.steps import Step, steps
+from reports.figures import places, visible
+from reports.page import Overview
+from reports.series import missing_stages
+from reports.tables import label
+
+
+@lru_cache(maxsize=1)
+def comparison(runs: tuple[NamedRun, ...]) -> Overview:
+    """Compare runs with each other and with the paper.
+
+    Raises:
+        ConfigError: two of them are the same run.
+    """
+    found = settings(runs)
+    models = names(found)
+    measured = measures(found)
+    changes = tuple(steps(measured, found, models))
+    apart = tuple(contrasts(found))
+    warnings = tuple(_cautions(found, apart))
+    care = Section("Read with care", (Points(tuple(("", w) for w in warnings), tone="warning"),))
+    shown = tuple(_shown(measured, changes, apart))
+    return Overview(
+        findings=(
+            Section("Runs", tuple(_runs(found))),
+            Section("What they show", (Points(shown),) if shown else (_NOTHING,)),
+            Section("The paper's ablations", (Points(tuple(map(_ablation, ablations(found)))),)),
+            *((care,) if warnings else ()),
+        ),
+        figures=tuple(_figures(found, models, measured, changes, apart)),
+    )
+
+
+_NOTHING = "These runs have no measurement in common that could be compared."
+
+
+def _runs(found: Sequence[Setting]) -> Iterator[Block]:
+    yield tables.run_table(found)
+    differing = differences(found)
+    if differing:
+        yield "Runs of one setting differ in their seed alone. The settings differ in:"
+        yield Points(tuple((one.field, _values(one, found)) for one in differing))
+    else:
+        yield "They are one setting: their requests differ in nothing but the seed."
+
+
+def _values(difference: Difference, found: Sequence[Setting]) -> str:
+    """Say every value once, with the settings that have it where there are more than two."""
+    by_value: dict[str, list[str]] = {}
+    for value, setting in zip(difference.values, found, strict=True):
+        by_value.setdefault(value, []).append(setting.name)
+    if len(found) == 2:
+        return " / ".join(difference.values)
+    return " / ".join(f"{value} ({', '.join(of)})" for value, of in by_value.items())
+
+
+def _shown(
+    measured: Sequence[Measure], changes: Sequence[Step], apart: Sequence[Contrast]
+) -> Iterator[tuple[str, str]]:
+    """Say of each evaluation's first figure what changed over seeds, and between settings."""
+    first = {one.evaluation: one for one in reversed(measured)}
+    for evaluation in dict.fromkeys(one.evaluation for one in measured):
+        own = [step for step in changes if step.measure is first[evaluation]]
+        said = [
+            f"{name}: {', '.join(_step(step) for step in own if step.setting.name == name)}"
+            for name in dict.fromkeys(step.setting.name for step in own)
+        ]
+        said += _last(contrast for contrast in apart if contrast.evaluation == evaluation)
+        if said:
+            figure = label(first[evaluation].metric)
+            yield label(evaluation), f"{'. '.join((figure, *said))}."
+
+
+def _step(step: Step) -> str:
+    higher = f"higher in {step.higher} of {step.repeats.n}"
+    return f"{step.later} - {step.earlier} {_figure(step.repeats)} ({higher})"
+
+
+def _last(found: Iterable[Contrast]) -> list[str]:
+    """Say how the last model of each setting does against that of the first."""
+    last = {one.setting.name: one for one in found if one.estimate.value is not None}
+    return [
+        f"{one.model} of {name} less that of {one.first.name} {_figure(one.estimate)}"
+        for name, one in last.items()
+    ]
+
+
+def _figure(one: Estimate | Repeats) -> str:
+    if one.value is None:
+        return "unknown"
+    shown = Figure(one.value, one.low, one.high, places([one.value, one.low, one.high]), True)
+    return f"{shown.text} {shown.interval}".strip()
+
+
+def _ablation(one: Ablation) -> tuple[str, str]:
+    """Say the verdict, this figure, and the paper's."""
+    if one.estimate is None:
+        return one.claim, f"{one.verdict}: {one.what}. The paper: {one.published}."
+    seeds = one.over_seeds.n if one.over_seeds else 0
+    over = f"; over {seeds} seeds {_figure(one.over_seeds)}" if one.over_seeds and seeds > 1 else ""
+    here = f"{_figure(one.estimate)}, n {one.estimate.n:,}{over} ({one.what})"
+    return one.claim, f"{one.verdict}: {here}. The paper: {one.published}."
+
+
+def _cautions(found: Sequence[Setting], apart: Sequence[Contrast]) -> Iterator[str]:
+    for setting in found:
+        for run in setting.runs:
+            yield from _unfinished(run)
+        if 1 < len(setting.runs) < LEAST_REPEATS:
+            yield (
+                f"{setting.name}: two seeds show that figures move, not how far. Means and "
+                "standard deviations stand without intervals, and whether another seed would "
+                "change the sign cannot be said."
+            )
+    if (
+        len({setting.fields[VERSION].identity for setting in found if VERSION in setting.fields})
+        > 1
+    ):
+        yield "The runs were made by different versions of the harness."
+    refused: dict[tuple[str, str, str], list[str]] = {}
+    for one in apart:
+        if one.refused:
+            refused.setdefault((one.setting.name, one.evaluation, one.refused), []).append(
+                one.model
+            )
+    for (name, evaluation, why), of in refused.items():
+        yield f"{name} / {evaluation}: {', '.join(of)} not compared with {found[0].name}: {why}."
+
+
+def _unfinished(run: NamedRun) -> Iterator[str]:
+    record, name = run.record, visible(run.name)
+    missing = missing_stages(record)
+    if record.stopped:
+        yield f"{name} stopped after {len(record.stages)} stages: {visible(record.stopped)}"
+    elif missing:
+        yield f"{name} is not finished; still to come: {', '.join(map(str, missing))}."
+    for file in record.unreadable:
+        yield f"{name}: {visible(file)}"
+
+
+def _figures(
+    found: Sequence[Setting],
+    models: Sequence[str],
+    measured: Sequence[Measure],
+    changes: Sequence[Step],
+    apart: Sequence[Contrast],
+) -> Iterator[Section]:
+    levels = tuple(tables.level_tables(measured, found, models))
+    yield Section("Every setting", (_LEVELS, *levels) if levels else ("Nothing was measured.",))
+    if changes:
+        yield Section("From model to model, seed by seed", (_STEPS, *tables.step_tables(changes)))
+    against = tuple(tables.contrast_tables(apart))
+    if against:
+        yield Section(f"Against {found[0].name}", (_CONTRASTS, *against))
+    elif len(found) > 1:
+        yield Section(f"Against {found[0].name}", (_NOTHING,))
+
+
+_LEVELS = (
+    "Of several seeds: the mean, and its 95 % interval over seeds (Student's; none for fewer than "
+    "three). It covers which seed was drawn, with the same questions. Of one run: its own "
+    "interval, over items. M0 is not trained, so that no seed moves it. n and failed are those of "
+    "each run."
+)
+_STEPS = (
+    "Mean over seeds of the change within each run, and its 95 % interval (none for fewer than "
+    "three seeds). Not corrected for how many there are."
+)
+_CONTRASTS = (
+    "Paired by item, runs of equal seeds with each other. Where a row has several seeds, an item "
+    "counts once with its mean. The 95 % interval covers which items were asked, not which seeds "
+    "were trained; the row below covers the seeds. Not corrected for how many there are."
+)
