@@ -14,11 +14,13 @@ from reports import tables
 from reports.answers import answers
 from reports.blocks import Block, Points, Section
 from reports.cautions import cautions
+from reports.changes import Changes, changes
 from reports.figures import plain, visible
 from reports.findings import findings
 from reports.headlines import headlines
 from reports.loop import loop
 from reports.series import chosen, evaluations, missing_stages, models
+from reports.verdicts import verdicts
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,17 @@ class Overview:
 
 def overview(record: RunRecord) -> Overview:
     """Say what ran and what it shows, and tabulate every measurement."""
+    found = changes(record)
     warnings = cautions(record)
     care = Section("Read with care", (Points(tuple(("", w) for w in warnings), tone="warning"),))
     return Overview(
         findings=(
             Section("Run", (_state(record), _what_ran(record))),
-            Section("What it shows", (findings(record),)),
+            Section("What it shows", (verdicts(record, found), findings(record, found))),
             *((care,) if warnings else ()),
         ),
         figures=(
-            Section("Measurements", _measurements(record)),
+            Section("Measurements", _measurements(record, found)),
             Section("Time and tokens", tuple(tables.stage_costs(record)) or (_NO_COSTS,)),
         ),
     )
@@ -123,13 +126,13 @@ def _versions(record: RunRecord) -> str:
     return ", ".join(f"{name} {value}" for name, value in named.items() if value) or "not recorded"
 
 
-def _measurements(record: RunRecord) -> tuple[Block, ...]:
+def _measurements(record: RunRecord, found: Changes) -> tuple[Block, ...]:
     series = evaluations(record)
     if not series:
         return ("Nothing was measured in this run, so far.",)
     blocks: list[Block] = [*headlines(record)]
-    blocks += [table for one in series for table in tables.measurements(one)]
-    blocks += tables.differences(record)
+    blocks += [table for one in series for table in tables.measurements(one, found)]
+    blocks += tables.differences(found)
     measured = {model for one in series for model in one.results}
     blocks += [
         f"{model.name} was not measured." for model in models(record) if model.name not in measured

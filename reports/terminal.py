@@ -151,7 +151,7 @@ def _draw(table: Table, layout: Layout) -> tuple[Grid, int]:
         box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False,
         header_style="bold",
     )  # fmt: skip
-    grid.add_column("")
+    grid.add_column("", overflow="fold")
     needed = LEAST_LABEL
     for heading, *column in zip((*table.columns, *counts), *rows, strict=True):
         longest = max(len(line) for cell in column for line in cell.plain.split("\n"))

@@ -106,12 +106,20 @@ def paired_difference(
         clusters: By item id, what items share that are not independent; each its own without.
         seed: Of the resampling.
     """
-    sums: dict[str, list[float]] = {}
+    changes = paired_changes(left, right, clusters)
+    estimate = ratio([sum(one) for one in changes], [len(one) for one in changes], seed)
+    return _if_decided(estimate, sum(any(one) for one in changes))
+
+
+def paired_changes(
+    left: Mapping[str, float], right: Mapping[str, float], clusters: Mapping[str, str] | None = None
+) -> list[list[float]]:
+    """List left minus right of the items that both have, cluster by cluster, in order of id."""
+    changes: dict[str, list[float]] = {}
     for id in sorted(left.keys() & right.keys()):
         cluster = id if clusters is None else clusters.get(id, id)
-        sums.setdefault(cluster, []).append(left[id] - right[id])
-    estimate = ratio([sum(one) for one in sums.values()], [len(one) for one in sums.values()], seed)
-    return _if_decided(estimate, sum(any(one) for one in sums.values()))
+        changes.setdefault(cluster, []).append(left[id] - right[id])
+    return list(changes.values())
 
 
 def mean_of_means(groups: Sequence[Sequence[float]], seed: int = 0) -> Estimate:
