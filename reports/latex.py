@@ -148,7 +148,7 @@ def _table(table: Table, title: str, labels: dict[str, int]) -> Iterator[str]:
         yield "\n".join(
             [
                 "\\begin{table}[H]",
-                "\\small\\raggedright",
+                "\\centering\\small",
                 f"\\caption{{{escape(title)}{more}}}\\label{{tab:{_label(title, labels)}}}",
                 f"\\begin{{tabular}}{{{columns}}}",
                 "\\toprule",
@@ -164,7 +164,9 @@ def _table(table: Table, title: str, labels: dict[str, int]) -> Iterator[str]:
 
 
 def _note(table: Table) -> tuple[str, ...]:
-    return (f"\\par\\smallskip\\footnotesize {escape(table.note)}",) if table.note else ()
+    if not table.note:
+        return ()
+    return (f"\\par\\smallskip\\parbox{{\\linewidth}}{{\\footnotesize {escape(table.note)}}}",)
 
 
 def _row(row: Row, *, counted: bool) -> list[str]:

@@ -4,24 +4,26 @@
 
 Runs are compared where they were measured by the same protocol, item by item. Of settings with
 seeds in common those runs are compared; of others, all. An item's score is its mean over the seeds,
-so that an item counts once however many seeds there are, and the interval covers which items were
-asked, not which seeds were trained. What the seeds say stands beside it.
+so that an item counts once however many seeds there are, and interval and p cover which items were
+asked, not which seeds were trained. What the seeds say stands beside it. All contrasts are one
+family of tests (see `reports.changes`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from harness.records import EvalResult, Score
 from harness.statistics.intervals import Estimate
 from harness.statistics.repeats import Repeats, over_repeats
+from harness.statistics.significance import holm
+from reports.changes import difference, p_of_items
 from reports.comparison.settings import Setting, seed
+from reports.evidence import Evidence, evidence
 from reports.series import Series, evaluations
-from reports.tables import difference
 
-OTHER_PROTOCOL = "other protocol"
-NO_COMMON_ITEMS = "no common items"
 _OURS, _THEIRS = "ours", "theirs"
+_NOTHING = Estimate(None, None, None, 0)
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,40 @@ class Contrast:
     """The seeds that both have: those were compared. Without any, all of both were."""
     estimate: Estimate
     """Over items."""
+    p: float | None
+    """Of this contrast alone."""
     asked: int
     """How many items all runs were asked."""
     over_seeds: Repeats
     """Over the seeds that both have."""
     refused: str = ""
     """Why they are not compared."""
+    corrected: float | None = None
+    """p, for how many contrasts there are."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """What it shows, by the one rule."""
+        return evidence(self.estimate.low, self.estimate.high, self.estimate.n, self.corrected)
 
 
-def contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
+def contrasts(settings: Sequence[Setting]) -> tuple[Contrast, ...]:
     """Compare every setting with the first, in whatever both measured item by item."""
+    found = tuple(_contrasts(settings))
+    corrected = iter(holm([one.p for one in found if one.p is not None]))
+    return tuple(
+        replace(one, corrected=next(corrected)) if one.p is not None else one for one in found
+    )
+
+
+def _contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
     first, *others = settings
     theirs = measured(first)
     metrics = _metrics(first)
     for setting in others:
         for (evaluation, model), results in measured(setting).items():
             if (evaluation, model) in theirs:
-                yield contrast(
+                yield _contrast(
                     evaluation,
                     metrics[evaluation],
                     (setting, results),
@@ -61,40 +80,50 @@ def contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
                 )
 
 
-Side = tuple[Setting, dict[str, EvalResult]]
+_Side = tuple[Setting, dict[str, EvalResult]]
 """A setting, and by seed what it measured of one model."""
 
 
-def contrast(evaluation: str, metric: str, ours: Side, theirs: Side) -> Contrast:
-    """Compare one model of two settings."""
+def _contrast(evaluation: str, metric: str, ours: _Side, theirs: _Side) -> Contrast:
     setting, ours_by_seed = ours
     first, theirs_by_seed = theirs
     seeds = tuple(one for one in ours_by_seed if one in theirs_by_seed)
     left = [ours_by_seed[one] for one in seeds or ours_by_seed]
     right = [theirs_by_seed[one] for one in seeds or theirs_by_seed]
     asked = set.intersection(*({item.id for item in result.items} for result in left + right))
-    refused = ""
-    if len({result.protocol for result in left + right}) > 1:
-        refused = OTHER_PROTOCOL
-    elif not asked:
-        refused = NO_COMMON_ITEMS
-    pairs = [(left, right), *(([one], [other]) for one, other in zip(left, right, strict=False))]
-    whole, *single = (
-        Estimate(None, None, None, 0) if refused else _difference(evaluation, *pair)
-        for pair in (pairs if seeds else pairs[:1])
-    )
-    changes = [one.value for one in single if one.value is not None]
+    refused = _refused(left, right) or ("" if asked else "no items in common")
+    whole = _beside(evaluation, left, right)
+    estimate = _NOTHING if refused else difference(whole, _OURS, _THEIRS)
+    each = [] if refused or len(seeds) < 2 else zip(left, right, strict=True)
+    beside = [_beside(evaluation, [one], [other]) for one, other in each]
+    changes = [difference(one, _OURS, _THEIRS).value for one in beside]
     return Contrast(
-        evaluation, metric, setting, first, ours_by_seed[next(iter(ours_by_seed))].model, seeds,
-        whole, len(asked), over_repeats(changes), refused,
-    )  # fmt: skip
+        evaluation=evaluation,
+        metric=metric,
+        setting=setting,
+        first=first,
+        model=left[0].model,
+        seeds=seeds,
+        estimate=estimate,
+        p=p_of_items(whole, _OURS, _THEIRS) if estimate.n else None,
+        asked=len(asked),
+        over_seeds=over_repeats([change for change in changes if change is not None]),
+        refused=refused,
+    )
 
 
-def _difference(
-    evaluation: str, left: Sequence[EvalResult], right: Sequence[EvalResult]
-) -> Estimate:
-    series = Series(evaluation, {_OURS: _averaged(left), _THEIRS: _averaged(right)})
-    return difference(series, _OURS, _THEIRS)
+def _refused(left: Sequence[EvalResult], right: Sequence[EvalResult]) -> str:
+    """Say why results cannot be compared: nothing where they can."""
+    if len({result.protocol for result in (*left, *right)}) == 1:
+        return ""
+    ours, theirs = (sorted({result.judge for result in side}) for side in (left, right))
+    if ours != theirs and all(ours) and all(theirs):
+        return f"judged by {', '.join(ours)}, not by {', '.join(theirs)}"
+    return "measured by another protocol"
+
+
+def _beside(evaluation: str, left: Sequence[EvalResult], right: Sequence[EvalResult]) -> Series:
+    return Series(evaluation, {_OURS: _averaged(left), _THEIRS: _averaged(right)})
 
 
 def _averaged(results: Sequence[EvalResult]) -> EvalResult:

@@ -30,7 +30,7 @@ def comparison(runs: tuple[NamedRun, ...]) -> Overview:
     models = names(found)
     measured = measures(found)
     changes = tuple(steps(measured, found, models))
-    apart = tuple(contrasts(found))
+    apart = contrasts(found)
     warnings = tuple(_cautions(found, apart))
     care = Section("Read with care", (Points(tuple(("", w) for w in warnings), tone="warning"),))
     shown = tuple(_shown(measured, changes, apart))
@@ -182,6 +182,7 @@ _STEPS = (
 )
 _CONTRASTS = (
     "Paired by item, runs of equal seeds with each other. Where a row has several seeds, an item "
-    "counts once with its mean. The 95 % interval covers which items were asked, not which seeds "
-    "were trained; the row below covers the seeds. Not corrected for how many there are."
+    "counts once with its mean. Interval and p cover which items were asked, not which seeds were "
+    "trained; the row over seeds does. p is that of a paired sign-flip test, corrected (Holm) for "
+    "how many of these differences there are."
 )

@@ -32,7 +32,7 @@ from reports.comparison.steps import steps
 
 KEYS = (
     "kind", "setting", "than", "run", "seed", "model", "against", "evaluation", "metric", "value",
-    "low", "high", "deviation", "n", "failed", "protocol", "note",
+    "low", "high", "deviation", "p", "corrected", "n", "failed", "protocol", "note",
 )  # fmt: skip
 Row = dict[str, JsonValue]
 
@@ -103,7 +103,8 @@ def _between(found: Sequence[Setting]) -> Iterator[Row]:
             "note": one.refused,
         }
         failed = {} if one.refused else {"failed": one.asked - one.estimate.n}
-        yield {"kind": "contrast", **which, **_estimate(one.estimate), **failed}
+        chance: Row = {"p": one.p, "corrected": one.corrected}
+        yield {"kind": "contrast", **which, **_estimate(one.estimate), **chance, **failed}
         if one.over_seeds.n > 1:
             yield {"kind": "seeds_contrast", **which, **_estimate(one.over_seeds)}
     for claim in ablations(found):

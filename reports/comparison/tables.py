@@ -22,9 +22,10 @@ from reports.comparison.steps import Step
 from reports.evidence import LEAST_ITEMS, evidence
 from reports.figures import DASH, places
 from reports.series import missing_stages, models
-from reports.tables import NO_SCORE, SIGNED, label, notes
+from reports.tables import CORRECTED, NO_SCORE, SIGNED, chance, label, notes
 
 PAPER = "Yuan et al. (2024)"
+_TONES: dict[str, Tone] = {"better": "better", "worse": "worse"}
 
 
 def run_table(settings: Sequence[Setting]) -> Table:
@@ -105,29 +106,28 @@ def _level_rows(measure: Measure, setting: Setting, names: Sequence[str]) -> Ite
 
 
 def figures(
-    estimates: Sequence[Metric | Repeats | Estimate | None], *, signed: bool, toned: bool = False
+    estimates: Sequence[Metric | Repeats | Estimate | None],
+    *,
+    signed: bool,
+    tones: Iterable[str] = (),
 ) -> tuple[Cell, ...]:
-    """Show estimates, all with the same number of decimals."""
+    """Show estimates, all with the same number of decimals; those better or worse in colour."""
     there = [one for one in estimates if one is not None]
     shown = places([end for one in there for end in (one.value, one.low, one.high)])
-    return tuple(_figure(one, shown, signed=signed, toned=toned) for one in estimates)
+    said = tuple(tones) or ("",) * len(estimates)
+    return tuple(
+        _figure(one, shown, signed, tone) for one, tone in zip(estimates, said, strict=True)
+    )
 
 
 def _figure(
-    one: Metric | Repeats | Estimate | None, shown: int, *, signed: bool, toned: bool
+    one: Metric | Repeats | Estimate | None, shown: int, signed: bool, evidence: str
 ) -> Cell:
     if one is None:
         return DASH
     if one.value is None:
         return NO_SCORE
-    tone = _tone(one) if toned else ""
-    return Figure(one.value, one.low, one.high, shown, signed, tone)
-
-
-def _tone(one: Metric | Repeats | Estimate) -> Tone:
-    n = LEAST_ITEMS if isinstance(one, Repeats) else one.n  # few seeds have no interval anyway
-    shown = evidence(one.low, one.high, n)
-    return shown if shown == "better" or shown == "worse" else ""
+    return Figure(one.value, one.low, one.high, shown, signed, _TONES.get(evidence, ""))
 
 
 def _counts(counts: Iterable[int]) -> tuple[int, ...]:
@@ -186,12 +186,10 @@ def step_tables(steps: Sequence[Step]) -> Iterator[Table]:
         for measure in {id(step.measure): step.measure for step in own}.values():
             by_step = {(s.later, s.earlier): s for s in own if s.measure is measure}
             found = [by_step.get(column) for column in columns]
-            cells = figures(
-                [step.repeats if step else None for step in found],
-                signed=True,
-                toned=measure.metric not in LENGTHS,
-            )
-            rows.append(Row(_title(measure), cells))
+            repeats = [step.repeats if step else None for step in found]
+            longer = measure.metric in LENGTHS  # which is neither better nor worse
+            tones = () if longer else map(_over_seeds, repeats)
+            rows.append(Row(_title(measure), figures(repeats, signed=True, tones=tones)))
             rows.append(Row("· higher in", tuple(_higher(step) for step in found)))
         yield Table(
             title=setting,
@@ -214,11 +212,10 @@ def contrast_tables(contrasts: Sequence[Contrast]) -> Iterator[Table]:
         for setting in dict.fromkeys(one.setting.name for one in own):
             by_model = {one.model: one for one in own if one.setting.name == setting}
             rows += _contrast_rows(setting, [by_model.get(name) for name in columns])
-        first = own[0].first.name
         yield Table(
-            f"{label(evaluation)}, {label(own[0].metric)}, less that of {first}",
-            columns,
-            tuple(rows),
+            title=f"{label(evaluation)}, {label(own[0].metric)}, less that of {own[0].first.name}",
+            columns=columns,
+            rows=tuple(rows),
         )
 
 
@@ -228,10 +225,20 @@ def _contrast_rows(name: str, found: Sequence[Contrast | None]) -> Iterator[Row]
     of = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}" if seeds else "all seeds"
     yield Row(
         label=f"{name}, {of}",
-        cells=figures([one.estimate if one else None for one in found], signed=True, toned=True),
+        cells=figures(
+            [one.estimate if one else None for one in found],
+            signed=True,
+            tones=[one.evidence if one else "" for one in found],
+        ),
         n=_counts(one.estimate.n for one in there),
         failed=_counts(one.asked - one.estimate.n for one in there),
     )
+    yield Row(f"· {CORRECTED}", tuple(chance(one.corrected) if one else "" for one in found))
     if len(seeds) > 1:
         repeats = [one.over_seeds if one else None for one in found]
-        yield Row("· interval over seeds", figures(repeats, signed=True, toned=True))
+        yield Row("· over seeds", figures(repeats, signed=True, tones=map(_over_seeds, repeats)))
+
+
+def _over_seeds(one: Repeats | None) -> str:
+    """Say what an interval over seeds shows; few seeds have none anyway."""
+    return evidence(one.low, one.high, LEAST_ITEMS) if one else ""
