@@ -88,7 +88,7 @@ class Latex:
             ConfigError: two of them are the same run.
             StoreError: the folder cannot be written.
         """
-        page = comparison(tuple(runs))
+        page = comparison(runs)
         return _write(folder / "compare.tex", (*page.findings, *page.figures))
 
 

@@ -47,7 +47,7 @@ class Markdown:
             ConfigError: two of them are the same run.
             StoreError: the folder cannot be written.
         """
-        page = comparison(tuple(runs))
+        page = comparison(runs)
         text = _page("Comparison of runs", (*page.findings, *page.figures))
         return _write(folder / "compare.md", text)
 

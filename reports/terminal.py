@@ -56,7 +56,7 @@ class Terminal:
             ConfigError: two of them are the same run.
             StoreError: the folder cannot be written.
         """
-        return _write(folder / "compare.txt", comparison(tuple(runs)))
+        return _write(folder / "compare.txt", comparison(runs))
 
     def show(self, record: RunRecord, console: Console) -> None:
         """Print the overview, as wide as the console is."""
@@ -64,7 +64,7 @@ class Terminal:
 
     def show_comparison(self, runs: Sequence[NamedRun], console: Console) -> None:
         """Print the comparison, as wide as the console is."""
-        _print(comparison(tuple(runs)), console)
+        _print(comparison(runs), console)
 
 
 def _print(page: Overview, console: Console) -> None:

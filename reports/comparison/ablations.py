@@ -22,7 +22,7 @@ from harness.records import RunRecord
 from harness.statistics.intervals import Estimate, paired_difference, share, share_difference
 from harness.statistics.repeats import Repeats
 from reports import paper
-from reports.comparison.contrasts import Contrast, contrasts, item_scores, measured
+from reports.comparison.contrasts import Contrast, contrast, item_metrics, item_scores, measured
 from reports.comparison.levels import names
 from reports.comparison.settings import Setting, differences
 from reports.evidence import LEAST_ITEMS, Evidence, evidence
@@ -85,18 +85,23 @@ def _preferences(settings: Sequence[Setting]) -> Ablation:
     )
     if pair is None:
         return Ablation(claim, said, _NOT_VARIED)
-    whole, without = pair
-    learned = chain(whole.runs[0].record)[2:]
-    found = [
-        one
-        for one in contrasts((without, whole))
-        if one.model in learned and one.estimate.value is not None and _rank(one) is not None
-    ]
-    if not found:
+    best = next((one for one in _answers(*pair) if one.estimate.value is not None), None)
+    if best is None:
         return Ablation(claim, said, f"no common measurement of {FIRST_ROUND} or later")
-    best = min(found, key=lambda one: (_rank(one), -learned.index(one.model)))
     what = f"{label(best.evaluation)}, {label(best.metric)} of {best.model}: {_less(*pair)}"
     return Ablation(claim, said, what, best.estimate, best.over_seeds)
+
+
+def _answers(whole: Setting, without: Setting) -> Iterator[Contrast]:
+    """Compare the answers of the models that learned from judgements, the last ones first."""
+    ours, theirs, metrics = measured(whole), measured(without), item_metrics(whole)
+    record = whole.runs[0].record
+    for name in ANSWERING:
+        for model in reversed(chain(record)[2:]):
+            for key in ours.keys() & theirs.keys():
+                if key[1] == model and plugin(record, key[0]) == name:
+                    sides = (whole, ours[key]), (without, theirs[key])
+                    yield contrast(key[0], metrics[key[0]], *sides)
 
 
 def _eft(settings: Sequence[Setting]) -> Ablation:
@@ -221,12 +226,6 @@ def _paper(evaluation: str, metric: str, model: str, condition: str = "") -> flo
     against = "SFT" if evaluation == "head_to_head" else None
     found = paper.published(evaluation, metric, model, against, condition)
     return found.value if found else None
-
-
-def _rank(one: Contrast) -> int | None:
-    """How early an evaluation stands among those that decide."""
-    name = plugin(one.first.runs[0].record, one.evaluation)
-    return ANSWERING.index(name) if name in ANSWERING else None
 
 
 def _less(whole: Setting, without: Setting) -> str:

@@ -67,12 +67,11 @@ def contrasts(settings: Sequence[Setting]) -> tuple[Contrast, ...]:
 
 def _contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
     first, *others = settings
-    theirs = measured(first)
-    metrics = _metrics(first)
+    theirs, metrics = measured(first), item_metrics(first)
     for setting in others:
         for (evaluation, model), results in measured(setting).items():
             if (evaluation, model) in theirs:
-                yield _contrast(
+                yield contrast(
                     evaluation,
                     metrics[evaluation],
                     (setting, results),
@@ -80,11 +79,12 @@ def _contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
                 )
 
 
-_Side = tuple[Setting, dict[str, EvalResult]]
+Side = tuple[Setting, dict[str, EvalResult]]
 """A setting, and by seed what it measured of one model."""
 
 
-def _contrast(evaluation: str, metric: str, ours: _Side, theirs: _Side) -> Contrast:
+def contrast(evaluation: str, metric: str, ours: Side, theirs: Side) -> Contrast:
+    """Compare one model of two settings."""
     setting, ours_by_seed = ours
     first, theirs_by_seed = theirs
     seeds = tuple(one for one in ours_by_seed if one in theirs_by_seed)
@@ -154,7 +154,7 @@ def measured(setting: Setting) -> dict[tuple[str, str], dict[str, EvalResult]]:
     return found
 
 
-def _metrics(setting: Setting) -> dict[str, str]:
+def item_metrics(setting: Setting) -> dict[str, str]:
     """Name, by evaluation, the metric that the item scores are of."""
     return {
         series.name: series.item_metric() or "mean item score"

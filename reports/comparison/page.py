@@ -1,47 +1,40 @@
 """A comparison as sections: which runs, what they show, every figure, and the paper beside them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
 from harness.protocols import NamedRun
 from harness.statistics.intervals import Estimate
 from harness.statistics.repeats import LEAST_REPEATS, Repeats
 from reports.blocks import Block, Figure, Points, Section
 from reports.comparison import tables
-from reports.comparison.ablations import Ablation, ablations
-from reports.comparison.contrasts import Contrast, contrasts
-from reports.comparison.levels import Measure, measures, names
-from reports.comparison.settings import VERSION, Difference, Setting, differences, settings
-from reports.comparison.steps import Step, steps
+from reports.comparison.ablations import Ablation
+from reports.comparison.compared import Compared, compare
+from reports.comparison.contrasts import Contrast
+from reports.comparison.settings import VERSION, Difference, Setting, differences
+from reports.comparison.steps import Step
 from reports.figures import places, visible
 from reports.page import Overview
 from reports.series import missing_stages
 from reports.tables import label
 
 
-@lru_cache(maxsize=1)
-def comparison(runs: tuple[NamedRun, ...]) -> Overview:
+def comparison(runs: Sequence[NamedRun]) -> Overview:
     """Compare runs with each other and with the paper.
 
     Raises:
         ConfigError: two of them are the same run.
     """
-    found = settings(runs)
-    models = names(found)
-    measured = measures(found)
-    changes = tuple(steps(measured, found, models))
-    apart = contrasts(found)
-    warnings = tuple(_cautions(found, apart))
+    found = compare(tuple(runs))
+    shown, warnings = tuple(_shown(found)), tuple(_cautions(found))
     care = Section("Read with care", (Points(tuple(("", w) for w in warnings), tone="warning"),))
-    shown = tuple(_shown(measured, changes, apart))
     return Overview(
         findings=(
-            Section("Runs", tuple(_runs(found))),
+            Section("Runs", tuple(_runs(found.settings))),
             Section("What they show", (Points(shown),) if shown else (_NOTHING,)),
-            Section("The paper's ablations", (Points(tuple(map(_ablation, ablations(found)))),)),
+            Section("The paper's ablations", (Points(tuple(map(_ablation, found.ablations))),)),
             *((care,) if warnings else ()),
         ),
-        figures=tuple(_figures(found, models, measured, changes, apart)),
+        figures=tuple(_figures(found)),
     )
 
 
@@ -68,18 +61,16 @@ def _values(difference: Difference, found: Sequence[Setting]) -> str:
     return " / ".join(f"{value} ({', '.join(of)})" for value, of in by_value.items())
 
 
-def _shown(
-    measured: Sequence[Measure], changes: Sequence[Step], apart: Sequence[Contrast]
-) -> Iterator[tuple[str, str]]:
+def _shown(found: Compared) -> Iterator[tuple[str, str]]:
     """Say of each evaluation's first figure what changed over seeds, and between settings."""
-    first = {one.evaluation: one for one in reversed(measured)}
-    for evaluation in dict.fromkeys(one.evaluation for one in measured):
-        own = [step for step in changes if step.measure is first[evaluation]]
+    first = {one.evaluation: one for one in reversed(found.measures)}
+    for evaluation in dict.fromkeys(one.evaluation for one in found.measures):
+        own = [step for step in found.steps if step.measure is first[evaluation]]
         said = [
             f"{name}: {', '.join(_step(step) for step in own if step.setting.name == name)}"
             for name in dict.fromkeys(step.setting.name for step in own)
         ]
-        said += _last(contrast for contrast in apart if contrast.evaluation == evaluation)
+        said += _last(one for one in found.contrasts if one.evaluation == evaluation)
         if said:
             figure = label(first[evaluation].metric)
             yield label(evaluation), f"{'. '.join((figure, *said))}."
@@ -116,8 +107,8 @@ def _ablation(one: Ablation) -> tuple[str, str]:
     return one.claim, f"{one.verdict}: {here}. The paper: {one.published}."
 
 
-def _cautions(found: Sequence[Setting], apart: Sequence[Contrast]) -> Iterator[str]:
-    for setting in found:
+def _cautions(found: Compared) -> Iterator[str]:
+    for setting in found.settings:
         for run in setting.runs:
             yield from _unfinished(run)
         if 1 < len(setting.runs) < LEAST_REPEATS:
@@ -126,19 +117,16 @@ def _cautions(found: Sequence[Setting], apart: Sequence[Contrast]) -> Iterator[s
                 "standard deviations stand without intervals, and whether another seed would "
                 "change the sign cannot be said."
             )
-    if (
-        len({setting.fields[VERSION].identity for setting in found if VERSION in setting.fields})
-        > 1
-    ):
+    if any(one.field == VERSION for one in differences(found.settings)):
         yield "The runs were made by different versions of the harness."
     refused: dict[tuple[str, str, str], list[str]] = {}
-    for one in apart:
+    for one in found.contrasts:
         if one.refused:
-            refused.setdefault((one.setting.name, one.evaluation, one.refused), []).append(
-                one.model
-            )
+            key = (one.setting.name, one.evaluation, one.refused)
+            refused.setdefault(key, []).append(one.model)
+    first = found.settings[0].name
     for (name, evaluation, why), of in refused.items():
-        yield f"{name} / {evaluation}: {', '.join(of)} not compared with {found[0].name}: {why}."
+        yield f"{name} / {evaluation}: {', '.join(of)} not compared with {first}: {why}."
 
 
 def _unfinished(run: NamedRun) -> Iterator[str]:
@@ -152,22 +140,15 @@ def _unfinished(run: NamedRun) -> Iterator[str]:
         yield f"{name}: {visible(file)}"
 
 
-def _figures(
-    found: Sequence[Setting],
-    models: Sequence[str],
-    measured: Sequence[Measure],
-    changes: Sequence[Step],
-    apart: Sequence[Contrast],
-) -> Iterator[Section]:
-    levels = tuple(tables.level_tables(measured, found, models))
+def _figures(found: Compared) -> Iterator[Section]:
+    levels = tuple(tables.level_tables(found.measures, found.settings, found.models))
     yield Section("Every setting", (_LEVELS, *levels) if levels else ("Nothing was measured.",))
-    if changes:
-        yield Section("From model to model, seed by seed", (_STEPS, *tables.step_tables(changes)))
-    against = tuple(tables.contrast_tables(apart))
-    if against:
-        yield Section(f"Against {found[0].name}", (_CONTRASTS, *against))
-    elif len(found) > 1:
-        yield Section(f"Against {found[0].name}", (_NOTHING,))
+    if found.steps:
+        yield Section("From model to model", (_STEPS, *tables.step_tables(found.steps)))
+    against = tuple(tables.contrast_tables(found.contrasts))
+    if len(found.settings) > 1:
+        blocks = (_CONTRASTS, *against) if against else (_NOTHING,)
+        yield Section(f"Against {found.settings[0].name}", blocks)
 
 
 _LEVELS = (

@@ -24,11 +24,8 @@ from harness.protocols import NamedRun
 from harness.statistics.intervals import Estimate
 from harness.statistics.repeats import Repeats
 from reports import paper
-from reports.comparison.ablations import ablations
-from reports.comparison.contrasts import contrasts
-from reports.comparison.levels import measures, names
-from reports.comparison.settings import Setting, seed, settings
-from reports.comparison.steps import steps
+from reports.comparison.compared import Compared, compare
+from reports.comparison.settings import seed
 
 KEYS = (
     "kind", "setting", "than", "run", "seed", "model", "against", "evaluation", "metric", "value",
@@ -43,13 +40,13 @@ def rows(runs: Sequence[NamedRun]) -> Iterator[Row]:
     Raises:
         ConfigError: two of them are the same run.
     """
-    found = settings(runs)
+    found = compare(tuple(runs))
     for row in chain(_runs(found), _over_seeds(found), _between(found), _published()):
         yield {key: row.get(key) for key in KEYS}
 
 
-def _runs(found: Sequence[Setting]) -> Iterator[Row]:
-    for setting in found:
+def _runs(found: Compared) -> Iterator[Row]:
+    for setting in found.settings:
         for run in setting.runs:
             which: Row = {
                 "kind": "run",
@@ -62,11 +59,10 @@ def _runs(found: Sequence[Setting]) -> Iterator[Row]:
                     yield from (which | row for row in result.rows())
 
 
-def _over_seeds(found: Sequence[Setting]) -> Iterator[Row]:
-    measured, models = measures(found), names(found)
-    for measure in measured:
-        for setting in found:
-            for model in models:
+def _over_seeds(found: Compared) -> Iterator[Row]:
+    for measure in found.measures:
+        for setting in found.settings:
+            for model in found.models:
                 level = measure.level(setting, model)
                 if len(setting.runs) > 1 and level.n:
                     yield {
@@ -78,7 +74,7 @@ def _over_seeds(found: Sequence[Setting]) -> Iterator[Row]:
                         "protocol": measure.result.protocol,
                         **_estimate(level),
                     }
-    for step in steps(measured, found, models):
+    for step in found.steps:
         yield {
             "kind": "step",
             "setting": step.setting.name,
@@ -91,8 +87,8 @@ def _over_seeds(found: Sequence[Setting]) -> Iterator[Row]:
         }
 
 
-def _between(found: Sequence[Setting]) -> Iterator[Row]:
-    for one in contrasts(found):
+def _between(found: Compared) -> Iterator[Row]:
+    for one in found.contrasts:
         which: Row = {
             "setting": one.setting.name,
             "than": one.first.name,
@@ -107,7 +103,7 @@ def _between(found: Sequence[Setting]) -> Iterator[Row]:
         yield {"kind": "contrast", **which, **_estimate(one.estimate), **chance, **failed}
         if one.over_seeds.n > 1:
             yield {"kind": "seeds_contrast", **which, **_estimate(one.over_seeds)}
-    for claim in ablations(found):
+    for claim in found.ablations:
         yield {
             "kind": "ablation",
             "metric": claim.claim,
