@@ -98,7 +98,7 @@ def _answers(whole: Setting, without: Setting) -> Iterator[Contrast]:
     record = whole.runs[0].record
     for name in ANSWERING:
         for model in reversed(chain(record)[2:]):
-            for key in ours.keys() & theirs.keys():
+            for key in sorted(ours.keys() & theirs.keys()):
                 if key[1] == model and plugin(record, key[0]) == name:
                     sides = (whole, ours[key]), (without, theirs[key])
                     yield contrast(key[0], metrics[key[0]], *sides)

@@ -147,7 +147,7 @@ def _figures(found: Compared) -> Iterator[Section]:
         yield Section("From model to model", (_STEPS, *tables.step_tables(found.steps)))
     against = tuple(tables.contrast_tables(found.contrasts))
     if len(found.settings) > 1:
-        blocks = (_CONTRASTS, *against) if against else (_NOTHING,)
+        blocks: tuple[Block, ...] = (_CONTRASTS, *against) if against else (_NOTHING,)
         yield Section(f"Against {found.settings[0].name}", blocks)
 
 
