@@ -126,6 +126,12 @@ def difference(series: Series, later: str, earlier: str) -> Estimate:
     return mean_of_means(list(_by_category(series, later, earlier).values()))
 
 
+def asked(series: Series, later: str, earlier: str) -> int:
+    """Count the items that both models were asked."""
+    ids = [{item.id for item in series.results[model].items} for model in (later, earlier)]
+    return len(set.intersection(*ids))
+
+
 def _changes(series: Series, steps: Sequence[Step]) -> Iterator[Change]:
     """Compare the models of every step that were both measured; of games, all that were played."""
     if NET_WIN in series.comparison_metrics:
@@ -141,7 +147,7 @@ def _changes(series: Series, steps: Sequence[Step]) -> Iterator[Change]:
         if series.results.keys() >= {later, earlier}:
             estimate = difference(series, later, earlier)
             p = p_of_items(series, later, earlier) if estimate.n else None
-            failed = _asked(series, later, earlier) - estimate.n
+            failed = asked(series, later, earlier) - estimate.n
             yield Change(series.name, later, earlier, metric, estimate, failed, p)
 
 
@@ -175,12 +181,6 @@ def _by_category(series: Series, later: str, earlier: str) -> dict[str, list[flo
 
 def _clusters(series: Series, model: str) -> dict[str, str]:
     return {item.id: item.cluster or item.id for item in series.results[model].items}
-
-
-def _asked(series: Series, later: str, earlier: str) -> int:
-    """Count the items that both models were asked."""
-    ids = [{item.id for item in series.results[model].items} for model in (later, earlier)]
-    return len(set.intersection(*ids))
 
 
 def _looped(record: RunRecord, measured: tuple[Series, ...]) -> tuple[str, ...]:

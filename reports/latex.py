@@ -19,7 +19,7 @@ from textwrap import wrap
 from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
-from reports.blocks import Cell, Figure, Row, Section, Table
+from reports.blocks import Cell, Figure, Mark, Row, Section, Table
 from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, listed, visible
 from reports.page import details, overview
@@ -175,6 +175,8 @@ def _row(row: Row, *, counted: bool) -> list[str]:
 
 
 def _cell(cell: Cell) -> str:
+    if isinstance(cell, Mark):
+        return f"\\textbf{{{escape(cell.text)}}}" if cell.tone else escape(cell.text)
     if isinstance(cell, str):
         return _lines(cell, CELL_WIDTH)
     value = _number(cell.text)
@@ -224,4 +226,5 @@ def _width(table: Table) -> float:
 def _characters(cell: Cell) -> int:
     if isinstance(cell, Figure):
         return max(len(cell.text), round(0.8 * len(cell.interval)))
-    return max(map(len, wrap(visible(cell), CELL_WIDTH)), default=0)
+    text = cell.text if isinstance(cell, Mark) else cell
+    return max(map(len, wrap(visible(text), CELL_WIDTH)), default=0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
-from reports.blocks import Block, Cell, Chart, Figure, Points, Row, Sample, Section, Table
+from reports.blocks import Block, Cell, Chart, Figure, Mark, Points, Row, Sample, Section, Table
 from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, listed, visible
 from reports.page import details, overview
@@ -130,6 +130,8 @@ def _cell(cell: Cell) -> str:
     if isinstance(cell, Figure):
         text = f"{cell.text} {cell.interval}".strip()
         return f"**{text}**" if cell.tone else text
+    if isinstance(cell, Mark):
+        return f"**{escape(cell.text)}**" if cell.tone else escape(cell.text)
     return escape(cell)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from harness.records import RunRecord
-from reports import tables
+from reports import breakdown, claims, tables
 from reports.answers import answers
 from reports.blocks import Block, Points, Section
 from reports.cautions import cautions
@@ -36,15 +36,18 @@ class Overview:
 def overview(record: RunRecord) -> Overview:
     """Say what ran and what it shows, and tabulate every measurement."""
     found = changes(record)
+    held = claims.claims(record, found)
     warnings = cautions(record)
     care = Section("Read with care", (Points(tuple(("", w) for w in warnings), tone="warning"),))
     return Overview(
         findings=(
             Section("Run", (_state(record), _what_ran(record))),
             Section("What it shows", (verdicts(record, found), findings(record, found))),
+            Section("The paper's claims", (claims.summary(held),)),
             *((care,) if warnings else ()),
         ),
         figures=(
+            *(Section("Claim by claim", (table,)) for table in claims.table(held)),
             Section("Measurements", _measurements(record, found)),
             Section("Time and tokens", tuple(tables.stage_costs(record)) or (_NO_COSTS,)),
         ),
@@ -57,6 +60,9 @@ def details(record: RunRecord) -> Iterator[Section]:
     parts = tuple(table for one in series for table in tables.parts(one))
     if parts:
         yield Section("Part by part", parts)
+    cut = tuple(table for one in series for table in breakdown.tables(one))
+    if cut:
+        yield Section("By category, difficulty and expected length", cut)
     yield Section("The loop's own numbers", tuple(loop(record)) or (_no_loop(record),))
     yield Section(
         "What each model answered",

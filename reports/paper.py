@@ -5,6 +5,9 @@
     >>> published("head_to_head", "net_win", "M2", against="M1")
     Published(evaluation='head_to_head', metric='net_win', model='M2', value=0.438, low=0.353, ...)
 
+    >>> effect("alpaca_eval", "win_rate", "M2", "M1")   # what it found to change, for a claim
+    Effect(value=5.44, low=None, high=None, source='Table 1')
+
 `paper.toml` holds every figure that a report stands beside, with its table or figure and how it was
 transcribed. M0 is Llama 2 70B, SFT the baseline trained on IFT alone; other models of its tables go
 by the name it gives them.
@@ -40,6 +43,17 @@ class Published:
     against: str | None = None
     condition: str = ""
     """What differs from the main experiments: `without EFT`, `positives only` ..."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What changed between two of its models, as a difference or a ratio."""
+
+    value: float
+    low: float | None
+    high: float | None
+    source: str
+    """Its table, figure or section."""
 
 
 class _Row(Record):
@@ -87,6 +101,48 @@ def published(
         if (one.evaluation, one.metric, one.model, one.against, one.condition) == wanted
     )
     return next(found, None)
+
+
+def effect(evaluation: str, metric: str, later: str, earlier: str) -> Effect:
+    """Find how much better a model did than another: in their games, or by their two figures.
+
+    Raises:
+        KeyError: there is no such figure.
+    """
+    game = published(evaluation, metric, later, against=earlier)
+    if game is not None:
+        return Effect(game.value, game.low, game.high, _place(game))
+    last, first = known(evaluation, metric, later), known(evaluation, metric, earlier)
+    return Effect(round(last.value - first.value, 6), None, None, _place(last))
+
+
+def times(evaluation: str, metric: str, later: str, earlier: str, condition: str = "") -> Effect:
+    """Find how many times as much one figure is as another, which is of the main experiments.
+
+    Raises:
+        KeyError: there is no such figure.
+    """
+    last = known(evaluation, metric, later, condition=condition)
+    return Effect(last.value / known(evaluation, metric, earlier).value, None, None, _place(last))
+
+
+def known(
+    evaluation: str, metric: str, model: str, against: str | None = None, condition: str = ""
+) -> Published:
+    """Find a figure that must be there.
+
+    Raises:
+        KeyError: it is not.
+    """
+    found = published(evaluation, metric, model, against, condition)
+    if found is None:
+        raise KeyError(f"{evaluation}, {metric} of {model} {condition}".strip())
+    return found
+
+
+def _place(one: Published) -> str:
+    """Name a figure's table, without what it is in it: `Table 4`."""
+    return one.source.split(",")[0]
 
 
 def _figure(

@@ -20,7 +20,19 @@ from rich.text import Text
 from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
-from reports.blocks import Block, Cell, Chart, Figure, Points, Row, Sample, Section, Table, Tone
+from reports.blocks import (
+    Block,
+    Cell,
+    Chart,
+    Figure,
+    Mark,
+    Points,
+    Row,
+    Sample,
+    Section,
+    Table,
+    Tone,
+)
 from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, ranged, visible
 from reports.page import Overview, overview
@@ -175,6 +187,8 @@ def _label(row: Row, layout: Layout) -> Text:
 def _cell(cell: Cell, layout: Layout) -> Text:
     if isinstance(cell, str):
         return _text(cell)
+    if isinstance(cell, Mark):
+        return _text(cell.text, _STYLES[cell.tone])
     return Text(cell.text, style=_STYLES[cell.tone]).append(layout.interval(cell), style="dim")
 
 

@@ -158,19 +158,33 @@ def share(count: int, n: int) -> Estimate:
     return Estimate(p, low, high, n)
 
 
-def share_difference(left: Estimate, right: Estimate) -> Estimate:
-    """Estimate left minus right, two `share`s of different items, with Newcombe's (1998) interval.
+def share_ratio(count: int, n: int, other_count: int, other_n: int) -> Estimate:
+    """Estimate how many times as large one share is as an independent other, with Katz's interval.
 
-    It is his method 10, made of the ends of both score intervals.
+    The interval is normal on the scale of logarithms (Katz et al. 1978). There is none where
+    nothing was counted on one of the sides, nor a value where the other share is 0.
     """
-    ends = (left.value, left.low, left.high, right.value, right.low, right.high)
-    n = left.n + right.n
-    if None in ends:
-        return Estimate(None, None, None, n)
-    p, p_low, p_high, q, q_low, q_high = (end for end in ends if end is not None)
-    low = p - q - math.hypot(p - p_low, q_high - q)
-    high = p - q + math.hypot(p_high - p, q - q_low)
-    return Estimate(p - q, low, high, n)
+    if not n or not other_count:
+        return Estimate(None, None, None, n + other_n)
+    times = (count / n) / (other_count / other_n)
+    if not count:
+        return Estimate(times, None, None, n + other_n)
+    spread = _Z * math.sqrt(1 / count - 1 / n + 1 / other_count - 1 / other_n)
+    return Estimate(times, times * math.exp(-spread), times * math.exp(spread), n + other_n)
+
+
+def contrast(left: Sequence[float], right: Sequence[float], seed: int = 0) -> Estimate:
+    """Estimate the mean of one group of items minus that of another, both resampled."""
+    if not left or not right:
+        return Estimate(None, None, None, 0)
+    n = len(left) + len(right)
+    value = float(np.mean(left) - np.mean(right))
+    if min(len(left), len(right)) < 2:
+        return Estimate(value, None, None, n)
+    rng = np.random.default_rng(seed)
+    resampled = [_resampled_means(np.asarray(group), rng) for group in (left, right)]
+    low, high = np.percentile(resampled[0] - resampled[1], [2.5, 97.5])
+    return Estimate(value, float(low), float(high), n)
 
 
 def net_win(wins: int, ties: int, losses: int) -> Estimate:

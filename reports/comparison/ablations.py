@@ -1,137 +1,125 @@
-"""What the paper says of leaving a part of the method out, and what these runs say of it.
+"""What the paper says of leaving a part of the method out, held against runs that differ in it.
 
-    claim                 the paper                  here                   verdict
-    Pairs beat positives  +0.348 against -0.010 ...  +0.18 [+0.10, +0.27]   holds
+    M2 gains more from preference pairs ...   paper +0.358   here +0.180 [.090, .270]   holds
 
 Two settings tell something about a claim where they differ in that part alone: with more, nobody
-knows what did it. The claim is that there is more of something with the part than without. It
-
-    holds                where the 95 % interval of the difference lies above 0,
-    does not hold        where it lies below 0,
-    not enough evidence  where it holds 0, or there are too few items,
-    not run              where no two settings can tell.
-
-Where the settings have three seeds or more in common, the interval over them must say the same.
+knows what did it. A claim says that there is more of something with the part than without, and is
+decided as every claim that something rises (`reports.claims.rises`): by the interval over seeds
+where both settings have three seeds or more in common, else by that over items. Each is one claim
+of its own, so that nothing is corrected for how many comparisons there are.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import permutations
 
-from harness.records import RunRecord
-from harness.statistics.intervals import Estimate, paired_difference, share, share_difference
-from harness.statistics.repeats import Repeats
-from reports import paper
-from reports.comparison.contrasts import Contrast, contrast, item_metrics, item_scores, measured
+from harness.records import EvalResult, RunRecord, Score
+from harness.statistics.intervals import Estimate, paired_difference, share_ratio
+from harness.statistics.repeats import LEAST_REPEATS, over_repeats
+from reports.claim_measures import Measured
+from reports.claims import Claim, rises
+from reports.comparison.contrasts import item_scores, measured
 from reports.comparison.levels import names
-from reports.comparison.settings import Setting, differences
-from reports.evidence import LEAST_ITEMS, Evidence, evidence
-from reports.figures import DASH, number, visible
-from reports.series import chain, plugin
-from reports.tables import label
+from reports.comparison.settings import Setting, differences, seed
+from reports.evidence import LEAST_ITEMS, evidence
+from reports.figures import visible
+from reports.paper import Effect, known, times
+from reports.series import evaluations, plugin
 
-ANSWERING = ("examiner", "alpaca_eval", "mt_bench")
-"""The evaluations of answers; the first that both settings have decides."""
 FIRST_ROUND = "M2"
-"""The first model that learned from judgements of its parent's answers."""
-UNDECIDED = "not enough evidence"
-_VERDICTS: dict[Evidence, str] = {"better": "holds", "worse": "does not hold"}
+"""The first model that learned from judgements of its parent's answers, as in the paper."""
+BASELINE = "SFT"
 _EFT = ("trainer.seeds.eft", "trainer.seeds.ift_share")
 _NOT_VARIED = "no two settings differ in that alone"
 
 
-@dataclass(frozen=True)
-class Ablation:
-    """A claim of the paper about a part of the method, and what comes of it here."""
-
-    claim: str
-    published: str
-    what: str
-    """What was compared, or why nothing could be."""
-    estimate: Estimate | None = None
-    over_seeds: Repeats | None = None
-
-    @property
-    def verdict(self) -> str:
-        """`holds`, `does not hold`, `not enough evidence` or `not run`."""
-        if self.estimate is None:
-            return "not run"
-        said = {evidence(self.estimate.low, self.estimate.high, self.estimate.n)}
-        if self.over_seeds is not None and self.over_seeds.low is not None:
-            said.add(evidence(self.over_seeds.low, self.over_seeds.high, LEAST_ITEMS))
-        return _VERDICTS.get(said.pop(), UNDECIDED) if len(said) == 1 else UNDECIDED
-
-
-def ablations(settings: Sequence[Setting]) -> tuple[Ablation, ...]:
+def ablations(settings: Sequence[Setting]) -> tuple[Claim, ...]:
     """Judge every claim that only runs beside each other can tell something about."""
     return (_preferences(settings), _eft(settings), _rubric(settings))
 
 
-def _preferences(settings: Sequence[Setting]) -> Ablation:
+def _preferences(settings: Sequence[Setting]) -> Claim:
     """Appendix A.4: preference pairs help, perfect answers alone do not."""
-    claim = "Pairs beat positives"
-    wins, losses = (_paper("head_to_head", one, "M2", "positives only") for one in ("win", "loss"))
-    alone = None if wins is None or losses is None else wins - losses
-    pairs = _paper("head_to_head", "net_win", "M2")
-    said = (
-        f"net win of M2 over SFT {_net(pairs)} with pairs, "
-        f"{_net(alone)} with positives (Appendix A.4)"
+    won, lost = (
+        known("head_to_head", name, FIRST_ROUND, BASELINE, condition="positives only")
+        for name in ("win", "loss")
     )
-    pair = _pair(
+    pairs = known("head_to_head", "net_win", FIRST_ROUND, BASELINE)
+    paper = Effect(pairs.value - (won.value - lost.value), None, None, won.source)
+    found = _pair(
         settings,
         lambda setting: _says(setting, "trainer.learn_from", "preferences"),
         lambda setting: _says(setting, "trainer.learn_from", "positives"),
         lambda field: field == "trainer.learn_from",
     )
-    if pair is None:
-        return Ablation(claim, said, _NOT_VARIED)
-    best = next((one for one in _answers(*pair) if one.estimate.value is not None), None)
-    if best is None:
-        return Ablation(claim, said, f"no common measurement of {FIRST_ROUND} or later")
-    what = f"{label(best.evaluation)}, {label(best.metric)} of {best.model}: {_less(*pair)}"
-    return Ablation(claim, said, what, best.estimate, best.over_seeds)
+    text = f"{FIRST_ROUND} gains more over {BASELINE} from preference pairs than from positives"
+    return _claim(text, "net win", paper, found, _net_wins)
 
 
-def _answers(whole: Setting, without: Setting) -> Iterator[Contrast]:
-    """Compare the answers of the models that learned from judgements, the last ones first."""
-    ours, theirs, metrics = measured(whole), measured(without), item_metrics(whole)
-    record = whole.runs[0].record
-    for name in ANSWERING:
-        for model in reversed(chain(record)[2:]):
-            for key in sorted(ours.keys() & theirs.keys()):
-                if key[1] == model and plugin(record, key[0]) == name:
-                    sides = (whole, ours[key]), (without, theirs[key])
-                    yield contrast(key[0], metrics[key[0]], *sides)
+def _net_wins(whole: Setting, without: Setting) -> Measured | str:
+    """Compare how the models of the first round play against the baseline, game by game."""
+    ours, theirs = (dict(_games(setting)) for setting in (whole, without))
+    seeds = [one for one in ours if one in theirs]
+    pairs = [(ours[one], theirs[one]) for one in seeds]
+    if not pairs:
+        return f"no seed of both has games of {FIRST_ROUND} against {BASELINE}"
+    if len({result.protocol for pair in pairs for result in pair}) > 1:
+        return "the games were judged by different protocols"
+    left, right = (_mean_games([pair[side] for pair in pairs]) for side in (0, 1))
+    each = [paired_difference(_mean_games([a]), _mean_games([b])).value for a, b in pairs]
+    asked = sum(item.against == BASELINE for item in pairs[0][0].items)
+    return _measured(
+        paired_difference(left, right), [one for one in each if one is not None], asked
+    )
 
 
-def _eft(settings: Sequence[Setting]) -> Ablation:
+def _games(setting: Setting) -> Iterator[tuple[str, EvalResult]]:
+    """Find by seed the result with the first round's games against the baseline."""
+    for run in setting.runs:
+        for series in evaluations(run.record):
+            result = series.results.get(FIRST_ROUND)
+            games = plugin(run.record, series.name) == "head_to_head" and result
+            if games and any(item.against == BASELINE for item in games.items):
+                yield seed(run.record), games
+
+
+def _mean_games(results: Sequence[EvalResult]) -> dict[str, float]:
+    """Give every game that all seeds have its mean net win: a win 1, a tie 0, a loss -1."""
+    games = [
+        {
+            item.id: 2 * item.outcome.value - 1
+            for item in result.items
+            if item.against == BASELINE and isinstance(item.outcome, Score)
+        }
+        for result in results
+    ]
+    shared = set.intersection(*map(set, games))
+    return {id: sum(one[id] for one in games) / len(games) for id in sorted(shared)}
+
+
+def _eft(settings: Sequence[Setting]) -> Claim:
     """Appendix A.3: a model that was not taught to judge leaves fewer preference pairs."""
-    claim = "EFT gives more pairs"
-    with_2, without_2, with_3, without_3 = (
-        _shown(_paper("training", "pairs", model, condition), 0)
-        for model in ("M2", "M3")
-        for condition in ("", "without EFT")
-    )
-    said = (
-        f"{with_2} pairs for M2 and {with_3} for M3 with EFT, {without_2} and {without_3} without, "
-        "of as many prompts (Appendix A.3)"
-    )
-    pair = _pair(
+    fewer = times("training", "pairs", FIRST_ROUND, FIRST_ROUND, condition="without EFT")
+    found = _pair(
         settings,
-        lambda setting: _says(setting, "trainer.seeds.eft"),
-        lambda setting: not _says(setting, "trainer.seeds.eft"),
+        lambda setting: _says(setting, _EFT[0]),
+        lambda setting: not _says(setting, _EFT[0]),
         lambda field: field.startswith(_EFT),
     )
-    if pair is None:
-        return Ablation(claim, said, _NOT_VARIED)
-    shares = []
-    for setting in pair:
+    paper = Effect(1 / fewer.value, None, None, fewer.source)
+    return _claim("EFT makes more prompts yield a pair", "times as many", paper, found, _yields)
+
+
+def _yields(whole: Setting, without: Setting) -> Measured | str:
+    """Compare which share of the first round's prompts gave a pair; the prompts are each run's."""
+    counts: list[int] = []
+    for setting in (whole, without):
         made = [counted for run in setting.runs for counted in _pairs(run.record)]
         if not made:
-            return Ablation(claim, said, _why_none(setting))
-        shares.append(share(sum(pairs for pairs, _ in made), sum(asked for _, asked in made)))
-    what = f"share of prompts that gave a pair for {FIRST_ROUND}: {_less(*pair)}"
-    return Ablation(claim, said, what, share_difference(*shares))
+            return _why_none(setting)
+        counts += [sum(pairs for pairs, _ in made), sum(prompts for _, prompts in made)]
+    estimate = share_ratio(*counts)
+    low, high = (end - 1 if end is not None else None for end in (estimate.low, estimate.high))
+    return Measured(estimate, evidence(low, high, estimate.n), null=1.0)
 
 
 def _pairs(record: RunRecord) -> Iterator[tuple[int, int]]:
@@ -154,47 +142,48 @@ def _why_none(setting: Setting) -> str:
     return f"{setting.name} made no {FIRST_ROUND}{why}"
 
 
-def _rubric(settings: Sequence[Setting]) -> Ablation:
+def _rubric(settings: Sequence[Setting]) -> Claim:
     """Table 5: judging on the additive scale agrees better with people than by buckets."""
-    claim = "Additive beats buckets"
     additive, buckets = (
-        _shown(_paper("judge_agreement", "pairwise_accuracy", "SFT", condition), 3)
-        for condition in ("additive rubric", "multiple-choice buckets")
+        known("judge_agreement", "pairwise_accuracy", BASELINE, condition=rubric)
+        for rubric in ("additive rubric", "multiple-choice buckets")
     )
-    said = (
-        f"pairwise accuracy of SFT {additive} by the additive rubric, {buckets} by the buckets "
-        "(Table 5)"
-    )
-    pair = _pair(
+    paper = Effect(additive.value - buckets.value, None, None, "Table 5")
+    found = _pair(
         settings,
         lambda setting: _says(setting, _judging_rubric(setting), "five_points"),
         lambda setting: _says(setting, _judging_rubric(setting), "buckets"),
         lambda field: field.endswith(".rubric"),
     )
-    if pair is None:
-        return Ablation(claim, said, _NOT_VARIED)
-    ours, theirs = (_agreement(setting) for setting in pair)
-    for model in names(pair)[1:]:  # M0 was never shown how to judge
+    text = "The additive rubric judges better than the buckets"
+    return _claim(text, "agreement", paper, found, _agreements)
+
+
+def _agreements(whole: Setting, without: Setting) -> Measured | str:
+    """Compare how the first model that both rubrics can be read of agrees, item by item.
+
+    Their protocols differ in the rubric, which is the point.
+    """
+    ours, theirs = (_by_model(setting) for setting in (whole, without))
+    for model in names((whole, without))[1:]:  # M0 was never shown how to judge
         estimate = paired_difference(ours.get(model, {}), theirs.get(model, {}))
         if estimate.value is not None:
-            what = f"agreement with human orders of {model} as a judge: {_less(*pair)}"
-            return Ablation(claim, said, what, estimate)
-    return Ablation(claim, said, "no model was readable as a judge by both rubrics")
+            return _measured(estimate, [], estimate.n)
+    return "no model could be read as a judge by both rubrics"
+
+
+def _by_model(setting: Setting) -> dict[str, dict[str, float]]:
+    return {
+        model: item_scores(list(by_seed.values()))
+        for (evaluation, model), by_seed in measured(setting).items()
+        if _agrees(setting, evaluation)
+    }
 
 
 def _judging_rubric(setting: Setting) -> str:
     """Find where a setting says by which rubric judge_agreement judges."""
     name = next((label for label, _ in measured(setting) if _agrees(setting, label)), "")
     return f"evaluations.{name}.rubric"
-
-
-def _agreement(setting: Setting) -> dict[str, dict[str, float]]:
-    """By model, the scores of its judge_agreement's items."""
-    return {
-        model: item_scores(list(by_seed.values()))
-        for (evaluation, model), by_seed in measured(setting).items()
-        if _agrees(setting, evaluation)
-    }
 
 
 def _agrees(setting: Setting, evaluation: str) -> bool:
@@ -221,20 +210,25 @@ def _says(setting: Setting, place: str, value: str | None = None) -> bool:
     return bool(found) if value is None else found == [value]
 
 
-def _paper(evaluation: str, metric: str, model: str, condition: str = "") -> float | None:
-    """Look a figure of the paper up; one of two models is against SFT."""
-    against = "SFT" if evaluation == "head_to_head" else None
-    found = paper.published(evaluation, metric, model, against, condition)
-    return found.value if found else None
+def _claim(
+    text: str,
+    unit: str,
+    paper: Effect,
+    pair: tuple[Setting, Setting] | None,
+    measure: Callable[[Setting, Setting], Measured | str],
+) -> Claim:
+    found = measure(*pair) if pair else _NOT_VARIED
+    if pair:
+        text = f"{text}: {pair[0].name} against {pair[1].name}"
+    if isinstance(found, str):
+        return Claim(text, unit, paper, None, found, "not run")
+    return Claim(text, unit, paper, found, "", rises(found, paper.value))
 
 
-def _less(whole: Setting, without: Setting) -> str:
-    return f"{whole.name} less {without.name}"
-
-
-def _net(value: float | None) -> str:
-    return DASH if value is None else number(value, 3, signed=True)
-
-
-def _shown(value: float | None, places: int) -> str:
-    return DASH if value is None else number(value, places)
+def _measured(items: Estimate, each: Sequence[float], asked: int) -> Measured:
+    """Take the interval over seeds where there are enough of them, else the one over items."""
+    if len(each) < LEAST_REPEATS:
+        return Measured(items, evidence(items.low, items.high, items.n), asked - items.n)
+    seeds = over_repeats(each)
+    estimate = Estimate(items.value, seeds.low, seeds.high, items.n)
+    return Measured(estimate, evidence(seeds.low, seeds.high, LEAST_ITEMS), asked - items.n)

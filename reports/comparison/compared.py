@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from harness.protocols import NamedRun
-from reports.comparison.ablations import Ablation, ablations
+from reports.claims import Claim
+from reports.comparison.ablations import ablations
 from reports.comparison.contrasts import Contrast, contrasts
 from reports.comparison.levels import Measure, measures, names
 from reports.comparison.settings import Setting, settings
@@ -21,7 +22,7 @@ class Compared:
     measures: tuple[Measure, ...]
     steps: tuple[Step, ...]
     contrasts: tuple[Contrast, ...]
-    ablations: tuple[Ablation, ...]
+    ablations: tuple[Claim, ...]
 
 
 @lru_cache(maxsize=1)  # every renderer asks for the same one

@@ -67,11 +67,11 @@ def contrasts(settings: Sequence[Setting]) -> tuple[Contrast, ...]:
 
 def _contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
     first, *others = settings
-    theirs, metrics = measured(first), item_metrics(first)
+    theirs, metrics = measured(first), _metrics(first)
     for setting in others:
         for (evaluation, model), results in measured(setting).items():
             if (evaluation, model) in theirs:
-                yield contrast(
+                yield _contrast(
                     evaluation,
                     metrics[evaluation],
                     (setting, results),
@@ -79,12 +79,11 @@ def _contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
                 )
 
 
-Side = tuple[Setting, dict[str, EvalResult]]
+_Side = tuple[Setting, dict[str, EvalResult]]
 """A setting, and by seed what it measured of one model."""
 
 
-def contrast(evaluation: str, metric: str, ours: Side, theirs: Side) -> Contrast:
-    """Compare one model of two settings."""
+def _contrast(evaluation: str, metric: str, ours: _Side, theirs: _Side) -> Contrast:
     setting, ours_by_seed = ours
     first, theirs_by_seed = theirs
     seeds = tuple(one for one in ours_by_seed if one in theirs_by_seed)
@@ -154,7 +153,7 @@ def measured(setting: Setting) -> dict[tuple[str, str], dict[str, EvalResult]]:
     return found
 
 
-def item_metrics(setting: Setting) -> dict[str, str]:
+def _metrics(setting: Setting) -> dict[str, str]:
     """Name, by evaluation, the metric that the item scores are of."""
     return {
         series.name: series.item_metric() or "mean item score"

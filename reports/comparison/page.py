@@ -5,13 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from harness.protocols import NamedRun
 from harness.statistics.intervals import Estimate
 from harness.statistics.repeats import LEAST_REPEATS, Repeats
+from reports import claims
 from reports.blocks import Block, Figure, Points, Section
+from reports.claims import Claim
 from reports.comparison import tables
-from reports.comparison.ablations import Ablation
 from reports.comparison.compared import Compared, compare
 from reports.comparison.contrasts import Contrast
 from reports.comparison.settings import VERSION, Difference, Setting, differences
 from reports.comparison.steps import Step
+from reports.evidence import Evidence
 from reports.figures import places, visible
 from reports.page import Overview
 from reports.series import missing_stages
@@ -31,7 +33,7 @@ def comparison(runs: Sequence[NamedRun]) -> Overview:
         findings=(
             Section("Runs", tuple(_runs(found.settings))),
             Section("What they show", (Points(shown),) if shown else (_NOTHING,)),
-            Section("The paper's ablations", (Points(tuple(map(_ablation, found.ablations))),)),
+            Section("The paper's ablations", tuple(_ablations(found.ablations))),
             *((care,) if warnings else ()),
         ),
         figures=tuple(_figures(found)),
@@ -85,9 +87,20 @@ def _last(found: Iterable[Contrast]) -> list[str]:
     """Say how the last model of each setting does against that of the first."""
     last = {one.setting.name: one for one in found if one.estimate.value is not None}
     return [
-        f"{one.model} of {name} less that of {one.first.name} {_figure(one.estimate)}"
+        f"{one.model} of {name} {_WORDS[one.evidence]} that of {one.first.name} "
+        f"({_figure(one.estimate)})"
         for name, one in last.items()
     ]
+
+
+_WORDS: dict[Evidence, str] = {
+    "better": "better than",
+    "worse": "worse than",
+    "no clear change": "not clearly different from",
+    "not after correction": "not different, after correction, from",
+    "too few items": "on too few items to be told from",
+    "no interval": "with too few differing items to be told from",
+}
 
 
 def _figure(one: Estimate | Repeats) -> str:
@@ -97,14 +110,11 @@ def _figure(one: Estimate | Repeats) -> str:
     return f"{shown.text} {shown.interval}".strip()
 
 
-def _ablation(one: Ablation) -> tuple[str, str]:
-    """Say the verdict, this figure, and the paper's."""
-    if one.estimate is None:
-        return one.claim, f"{one.verdict}: {one.what}. The paper: {one.published}."
-    seeds = one.over_seeds.n if one.over_seeds else 0
-    over = f"; over {seeds} seeds {_figure(one.over_seeds)}" if one.over_seeds and seeds > 1 else ""
-    here = f"{_figure(one.estimate)}, n {one.estimate.n:,}{over} ({one.what})"
-    return one.claim, f"{one.verdict}: {here}. The paper: {one.published}."
+def _ablations(held: Sequence[Claim]) -> Iterator[Block]:
+    yield from claims.table(tuple(one for one in held if one.measured))
+    unheld = tuple((one.text, f"not run: {one.why}") for one in held if not one.measured)
+    if unheld:
+        yield Points(unheld)
 
 
 def _cautions(found: Compared) -> Iterator[str]:

@@ -106,9 +106,9 @@ def _between(found: Compared) -> Iterator[Row]:
     for claim in found.ablations:
         yield {
             "kind": "ablation",
-            "metric": claim.claim,
-            "note": f"{claim.verdict}: {claim.what}",
-            **(_estimate(claim.estimate) if claim.estimate else {}),
+            "metric": claim.text,
+            "note": f"{claim.verdict} {claim.why}".strip(),
+            **(_estimate(claim.measured.estimate) if claim.measured else {}),
         }
 
 
