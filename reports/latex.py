@@ -58,7 +58,10 @@ _SPECIAL = {
     "\N{EN DASH}": "--", "\N{EM DASH}": "---", "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
     "\N{MIDDLE DOT}": r"\textperiodcentered{}", "\N{RIGHTWARDS ARROW}": r"$\rightarrow$",
     "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{RETURN SYMBOL}": r"$\hookleftarrow$",
+    "\N{ZERO WIDTH SPACE}": r"\allowbreak{}",
 }  # fmt: skip
+_UNBROKEN = re.compile(r"(\S{40})(?=\S)")
+"""May be broken after, where a megabyte without a space would be wider than TeX can count."""
 _LIGATURES = "-,"
 """What would be read as another character where it stands twice."""
 _WESTERN = re.compile("[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff]")
@@ -123,7 +126,7 @@ def latex(sections: Iterable[Section]) -> str:
 
 def escape(text: str) -> str:
     """Make a plain text mean itself in LaTeX."""
-    shown = visible(text, longest=LONGEST_TEXT * 4)
+    shown = _UNBROKEN.sub("\\1\u200b", visible(text, longest=LONGEST_TEXT * 4))
     return "".join(map(_character, shown, f"{shown[1:]} "))
 
 

@@ -21,7 +21,6 @@ from reports.comparison.contrasts import item_scores, measured
 from reports.comparison.levels import names
 from reports.comparison.settings import Setting, differences, seed
 from reports.evidence import LEAST_ITEMS, evidence
-from reports.figures import visible
 from reports.paper import Effect, known, times
 from reports.series import evaluations, plugin
 
@@ -137,9 +136,8 @@ def _pairs(record: RunRecord) -> Iterator[tuple[int, int]]:
 
 
 def _why_none(setting: Setting) -> str:
-    stopped = next((run.record.stopped for run in setting.runs if run.record.stopped), None)
-    why = f", it stopped: {visible(stopped)}" if stopped else ""
-    return f"{setting.name} made no {FIRST_ROUND}{why}"
+    stopped = any(run.record.stopped for run in setting.runs)
+    return f"{setting.name} {'stopped before' if stopped else 'has not made'} its {FIRST_ROUND}"
 
 
 def _rubric(settings: Sequence[Setting]) -> Claim:
