@@ -172,9 +172,10 @@ def p_of_items(series: Series, later: str, earlier: str) -> float | None:
 
 def _by_category(series: Series, later: str, earlier: str) -> dict[str, list[float]]:
     left, right = series.scores(later), series.scores(earlier)
+    shared = left.keys() & right.keys()
     groups: dict[str, list[float]] = {}
     for item in series.results[later].items:
-        if item.id in left.keys() & right.keys():
+        if item.id in shared:
             groups.setdefault(item.category or "", []).append(left[item.id] - right[item.id])
     return groups
 

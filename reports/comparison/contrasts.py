@@ -126,6 +126,8 @@ def _beside(evaluation: str, left: Sequence[EvalResult], right: Sequence[EvalRes
 
 
 def _averaged(results: Sequence[EvalResult]) -> EvalResult:
+    if len(results) == 1:
+        return results[0]
     scores = item_scores(results)
     items = tuple(
         item.model_copy(update={"outcome": Score(value=scores[item.id])})

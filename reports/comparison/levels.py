@@ -1,12 +1,9 @@
 """Every main figure of every setting: the mean over its seeds, and how far they lie apart.
 
-    examiner, score            M0      M1                  M2                  seeds
-    micro (3 seeds)            0.86    3.22 [3.10, 3.34]   3.60 [3.49, 3.71]   3
-    · standard deviation       0.00    0.05                0.04
-    positives                  0.86    3.22 [3.08, 3.35]   3.41 [3.28, 3.54]   1
-    Yuan et al. (2024) ...
+    examiner, score, protocol 744e   M2 of micro (3 seeds)   3.60, 3.75, 3.56   mean 3.64
+                                     M2 of positives         3.34
 
-A table holds figures of one protocol only, the judge included.
+A measure holds figures of one protocol only, the judge included: nothing else may share a table.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

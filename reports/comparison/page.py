@@ -87,9 +87,14 @@ def _last(found: Iterable[Contrast]) -> list[str]:
     last = {one.setting.name: one for one in found if one.estimate.value is not None}
     return [
         f"{one.model} of {name} {_WORDS[one.evidence]} that of {one.first.name} "
-        f"({_figure(one.estimate)})"
+        f"({_figure(one.estimate)}{_over_seeds(one)})"
         for name, one in last.items()
     ]
+
+
+def _over_seeds(one: Contrast) -> str:
+    seeds = one.over_seeds.n
+    return f"; over {seeds} seeds {_figure(one.over_seeds)}" if seeds > 1 else ""
 
 
 _WORDS: dict[Evidence, str] = {
@@ -127,6 +132,7 @@ def _cautions(found: Compared) -> Iterator[str]:
                 "standard deviations stand without intervals, and whether another seed would "
                 "change the sign cannot be said."
             )
+    yield from _few_seeds(found.settings)
     if any(one.field == VERSION for one in differences(found.settings)):
         yield "The runs were made by different versions of the harness."
     refused: dict[tuple[str, str, str], list[str]] = {}
@@ -137,6 +143,18 @@ def _cautions(found: Compared) -> Iterator[str]:
     first = found.settings[0].name
     for (name, evaluation, why), of in refused.items():
         yield f"{name} / {evaluation}: {', '.join(of)} not compared with {first}: {why}."
+
+
+def _few_seeds(found: Sequence[Setting]) -> Iterator[str]:
+    first, *others = found
+    for setting in others:
+        common = len(set(setting.seeds) & set(first.seeds))
+        if common < LEAST_REPEATS:
+            yield (
+                f"{setting.name} and {first.name} have {common or 'no'} "
+                f"seed{'' if common == 1 else 's'} in common: a difference between them may be "
+                "the seed's doing."
+            )
 
 
 def _unfinished(run: NamedRun) -> Iterator[str]:

@@ -101,7 +101,7 @@ def differences(settings: Sequence[Setting]) -> tuple[Difference, ...]:
 
 
 def _name(members: Sequence[NamedRun]) -> str:
-    name = visible(members[0].name, longest=_LONGEST_VALUE)
+    name = members[0].name
     return f"{name} ({len(members)} seeds)" if len(members) > 1 else name
 
 

@@ -1,10 +1,9 @@
 """The tables of a comparison: a row a setting, a column a model, so that twenty settings fit.
 
-examiner, score                  M0      M1                  M2
-micro (3 seeds)                  0.86    3.22 [3.10, 3.34]   3.60 [3.49, 3.71]
-· standard deviation over seeds  0.00    0.05                0.04
-positives                        0.86    3.22 [3.08, 3.35]   3.41 [3.28, 3.54]
-Yuan et al. (2024)               ...
+examiner, score        M0      M1                  M2                  n      failed
+micro (3 seeds)        0.86    3.26 [3.09, 3.43]   3.64 [3.40, 3.88]   300    0
+· s.d. over seeds      0.00    0.07                0.10
+positives              0.86    3.22 [3.08, 3.35]   3.34 [3.20, 3.48]   300    0
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,7 +43,7 @@ def level_tables(
     measures: Sequence[Measure], settings: Sequence[Setting], names: Sequence[str]
 ) -> Iterator[Table]:
     """Tabulate every figure of every setting, the paper's beside them."""
-    first = {(one.evaluation, one.result.protocol): one for one in reversed(measures)}
+    described: set[tuple[str, str]] = set()
     for measure in measures:
         rows = [row for setting in settings for row in _level_rows(measure, setting, names)]
         alone = [one for one in measures if _title(one) == _title(measure)] == [measure]
@@ -53,17 +52,20 @@ def level_tables(
         said = (
             notes((label(measure.metric), metric) for metric in found),
             *_unequal(measure, settings),
-            _protocol(measure)
-            if first[measure.evaluation, measure.result.protocol] is measure
-            else "",
+            "" if _key(measure) in described else _protocol(measure),
             _source(measure, names) if published else "",
         )
         yield Table(
-            title=_title(measure) if alone else f"{_title(measure)}, {judged_by(measure)}",
+            title=_title(measure) if alone else f"{_title(measure)}, {_judged_by(measure)}",
             columns=tuple(names),
             rows=(*rows, *published),
             note=" ".join(filter(None, said)),
         )
+        described.add(_key(measure))
+
+
+def _key(measure: Measure) -> tuple[str, str]:
+    return measure.evaluation, measure.result.protocol
 
 
 def _title(measure: Measure) -> str:
@@ -71,7 +73,7 @@ def _title(measure: Measure) -> str:
     return f"{label(measure.evaluation)}, {label(measure.metric)}{against}"
 
 
-def judged_by(measure: Measure) -> str:
+def _judged_by(measure: Measure) -> str:
     """Tell a protocol from others."""
     protocol = f"protocol {measure.result.protocol}"
     return f"{protocol}, judged by {measure.result.judge}" if measure.result.judge else protocol
@@ -142,7 +144,7 @@ def _unequal(measure: Measure, settings: Sequence[Setting]) -> Iterator[str]:
         seeds = next(len(setting.runs) for setting in settings if setting.name == name)
         there = sum(metric.value is not None for metric in found.values())
         if 0 < there < seeds:
-            yield f"{name}: {model} of {there} of {seeds} seeds."
+            yield f"{name}: {model} was measured in {there} of {seeds} seeds."
 
 
 def _paper_row(measure: Measure, names: Sequence[str]) -> tuple[Row, ...]:

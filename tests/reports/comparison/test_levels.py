@@ -66,7 +66,7 @@ def test_a_run_that_is_not_finished_counts_as_fewer_seeds(seeds):
         "half", seeds[1].record.model_copy(update={"stages": seeds[1].record.stages[:5]})
     )
     table = tables([seeds[0], half, seeds[2]])["examiner, score"]
-    assert "seed0 (3 seeds): M3 of 2 of 3 seeds." in table.note
+    assert "seed0 (3 seeds): M3 was measured in 2 of 3 seeds." in table.note
 
 
 def test_steps_are_within_each_run(seeds):

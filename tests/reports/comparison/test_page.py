@@ -71,6 +71,11 @@ def test_other_judges_are_a_caution(make, tmp_path):
     )
 
 
+def test_few_seeds_in_common_are_a_caution(seeds, positives, tmp_path):
+    page = written([*seeds, positives[0]], tmp_path)
+    assert "positives0 and seed0 (3 seeds) have 1 seed in common: a difference" in page
+
+
 def test_versions_are_a_caution(make, tmp_path):
     newer = make(1).model_copy(update={"environment": {"harness": "0.2.0"}})
     page = written([NamedRun("a", make(0)), NamedRun("b", newer)], tmp_path)
