@@ -36,6 +36,9 @@ _SCORED = (
 )
 """Evaluations whose items are answers with a score: heading, plug-in, metric, and its words."""
 
+CONTROLLED = "length_controlled_win_rate"
+"""Beside a raw win rate, which length alone can raise."""
+
 
 def findings(record: RunRecord, found: Changes) -> Points:
     """Say what each evaluation found."""
@@ -59,7 +62,7 @@ def by_plugin(record: RunRecord) -> dict[str, Series]:
 
 
 def shown(change: Change) -> str:
-    """Write a change with its interval: `+0.39 [+0.28, +0.50]`."""
+    """Write a change with its interval, and what is in doubt: `+0.39 [+0.28, +0.50]`."""
     value, low, high, _ = change.estimate
     if value is None:
         return "nothing could be scored"
@@ -67,7 +70,7 @@ def shown(change: Change) -> str:
     # A bound that is printed as 0 would contradict the words.
     fine = max(ends, default=1.0) < 0.1 or min(ends, default=1.0) < 0.005
     figure = Figure(value, low, high, 3 if fine else 2, signed=True)
-    return f"{figure.text} {figure.interval}".strip()
+    return f"{figure.text} {figure.interval}".strip() + _doubt(change)
 
 
 def said(change: Change) -> str:
@@ -75,7 +78,7 @@ def said(change: Change) -> str:
     if change.estimate.value is None:
         return f"{change.later} cannot be compared with {change.earlier} (nothing could be scored)"
     words = _WORDS[change.evidence].format(later=change.later, earlier=change.earlier)
-    return f"{words} ({shown(change)}{_doubt(change)})"
+    return f"{words} ({shown(change)})"
 
 
 def _doubt(change: Change) -> str:
@@ -92,6 +95,9 @@ def _scored(record: RunRecord, found: Changes, series: Series, metric: str, word
     levels = _levels(record, series, metric)
     if not levels:
         return "not a single answer could be scored."
+    controlled = _levels(record, series, CONTROLLED)
+    if controlled:
+        levels += f". Length-controlled: {controlled}"
     return _sentences(_steps(found, series), f"{words}: {levels}")
 
 

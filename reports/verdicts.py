@@ -1,7 +1,7 @@
 """Whether self-rewarding worked here: a verdict for each axis, and one for the whole run.
 
     Self-rewarding         worked, from M1 to M3: instruction following improved, judging shows no
-                           clear change, general ability shows no clear change.
+                           clear change, general ability held.
     Instruction following  improved from M1 to M3: ...
     Judging                no clear change from M1 to M3: ...
     General ability        no clear change from M1 to M3: ...
@@ -15,7 +15,8 @@ last one, by the one rule of `reports.evidence`. Together:
     none, but there was enough to see   no clear change
     too few items, or too few differ    too little to tell
 
-And the run as a whole, from the axes:
+General ability that shows no clear change has held where a loss of `LEAST_TAX` can be excluded.
+The run as a whole, from the axes:
 
     instruction following                   judging, general ability   self-rewarding
     improved                                neither got worse          worked
@@ -26,14 +27,13 @@ And the run as a whole, from the axes:
     too little to tell, or not measured     anything                   cannot be judged
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.records import RunRecord
 from reports.blocks import Points
 from reports.changes import Change, Changes
-from reports.evidence import LEAST_TAX, holds
+from reports.evidence import LEAST_TAX, Evidence, holds
 from reports.findings import by_plugin, shown
 from reports.series import models
 from reports.tables import label
@@ -57,6 +57,7 @@ _PHRASES: dict[Outcome, str] = {
     "too little to tell": "rests on too little to tell",
     "not measured": "was not measured",
 }
+_COUNTS: dict[Evidence, str] = {"not after correction": "not clear after correction"}
 _ANSWERS: dict[Outcome, str] = {
     "mixed": "gave mixed results",
     "no clear change": "showed no clear effect",
@@ -74,6 +75,12 @@ class Axis:
     outcome: Outcome
     changes: tuple[Change, ...]
     """What it is made of."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the general ability cannot have fallen by more than the margin."""
+        lows = [change.estimate.low for change in self.changes]
+        return self.name == ABILITY and bool(lows) and all(holds(low, LEAST_TAX) for low in lows)
 
 
 def axes(record: RunRecord, found: Changes) -> tuple[Axis, ...]:
@@ -111,7 +118,7 @@ def verdicts(record: RunRecord, found: Changes) -> Points:
     return Points(
         (
             ("Self-rewarding", _answer(judged, found)),
-            *((axis.name, f"{' '.join(_sentence(axis, found))}.") for axis in judged),
+            *((axis.name, _sentence(axis, found)) for axis in judged),
         )
     )
 
@@ -126,26 +133,24 @@ def answer(judged: tuple[Axis, ...]) -> str:
 
 
 def _answer(judged: tuple[Axis, ...], found: Changes) -> str:
-    said = ", ".join(f"{axis.name.lower()} {_PHRASES[axis.outcome]}" for axis in judged)
+    said = ", ".join(f"{axis.name.lower()} {_phrase(axis)}" for axis in judged)
     return f"{answer(judged)},{_span(found)}: {said}."
 
 
-def _sentence(axis: Axis, found: Changes) -> Iterator[str]:
+def _phrase(axis: Axis) -> str:
+    unchanged = axis.outcome == "no clear change"
+    return "held" if unchanged and axis.held else _PHRASES[axis.outcome]
+
+
+def _sentence(axis: Axis, found: Changes) -> str:
     if not axis.changes:
         plugins = " or ".join(AXES[axis.name])
-        yield f"not measured: {plugins} would, of both the first and the last model"
-        return
+        return f"not measured: {plugins} would, of both the first and the last model."
     parts = ", ".join(_part(change, found) for change in axis.changes)
-    yield f"{axis.outcome}{_span(found)}: {parts}"
+    tax = ""
     if axis.name == ABILITY:
-        low = axis.changes[0].estimate.low
-        if low is not None:
-            margin = f"{100 * LEAST_TAX:g} points"
-            yield (
-                f"(a loss of {margin} can be excluded)"
-                if holds(low, LEAST_TAX)
-                else f"(a loss of {margin} cannot be excluded)"
-            )
+        tax = f"; a loss of {100 * LEAST_TAX:g} points can{'' if axis.held else 'not'} be excluded"
+    return f"{axis.outcome}{_span(found)}: {parts}{tax}."
 
 
 def _part(change: Change, found: Changes) -> str:
@@ -153,7 +158,7 @@ def _part(change: Change, found: Changes) -> str:
     name = label(change.evaluation)
     if change.step != found.loop:
         name += f" of {change.later} over {change.earlier}"
-    return f"{name} {change.evidence} ({shown(change)})"
+    return f"{name} {_COUNTS.get(change.evidence, change.evidence)} ({shown(change)})"
 
 
 def _span(found: Changes) -> str:

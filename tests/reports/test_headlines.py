@@ -75,3 +75,12 @@ def test_a_labelled_evaluation_is_known_by_its_plug_in(whole_run):
     assert (
         dict(findings(labelled, changes(labelled)).items)["AlpacaEval"] == "Win rate (%): M3 41.00."
     )
+
+
+def test_a_raw_win_rate_has_the_length_controlled_one_beside_it(whole_run):
+    rated = alpaca("M3")
+    controlled = Metric(name="length_controlled_win_rate", value=33.3, n=120)
+    both = rated.model_copy(update={"metrics": (*rated.metrics, controlled)})
+    record = with_result(whole_run, both)
+    said = dict(findings(record, changes(record)).items)["AlpacaEval"]
+    assert said == "Win rate (%): M3 41.00. Length-controlled: M3 33.30."

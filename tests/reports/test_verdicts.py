@@ -1,5 +1,7 @@
 """The verdicts on the axes and on the whole run, each outcome by its own rule."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.statistics.intervals import Estimate
@@ -87,3 +89,24 @@ def test_axes_are_made_of_what_the_loop_changed(whole_run):
     first, judging, ability = axes(whole_run, changes(whole_run))
     assert [one.evaluation for one in first.changes] == ["head_to_head"] * 2 + ["examiner"]
     assert (judging.name, ability.outcome) == (JUDGING, "not measured")
+
+
+@pytest.mark.parametrize(
+    ("low", "held", "says"),
+    [(-0.029, True, "general ability held"), (-0.031, False, "general ability shows no clear")],
+)
+def test_general_ability_held_where_a_loss_of_three_points_is_excluded(low, held, says, whole_run):
+    changed = Change("nlp_benchmarks", "M3", "M1", "mean", Estimate(0, low, 0.03, 600), 0, 1, 1)
+    assert Axis(ABILITY, "no clear change", (changed,)).held is held
+    assert not Axis(JUDGING, "no clear change", (changed,)).held
+    found = changes(whole_run)
+    benchmarks = next(e for e in whole_run.stages[-1].evaluations if e.evaluation == "examiner")
+    measured = benchmarks.model_copy(update={"evaluation": "nlp_benchmarks"})
+    last = whole_run.stages[-1]
+    stages = (
+        *whole_run.stages[:-1],
+        last.model_copy(update={"evaluations": (*last.evaluations, measured)}),
+    )
+    record = whole_run.model_copy(update={"stages": stages})
+    with_benchmarks = replace(found, found=(*found.found, changed))
+    assert says in dict(verdicts(record, with_benchmarks).items)["Self-rewarding"]
