@@ -338,7 +338,32 @@ class Report(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class NamedRun:
+    """A run beside others, by a name that none of them has."""
+
+    name: str
+    record: RunRecord
+
+
+@runtime_checkable
+class Comparer(Protocol):
+    """What a report adds that can show runs beside each other, for `harness compare`.
+
+    It is built without options there.
+    """
+
+    def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
+        """Write the runs out, from their records alone; the same records give the same bytes.
+
+        Raises:
+            ConfigError: two of them are the same run.
+        """
+        ...
+
+
 __all__ = [
+    "Comparer",
     "Completion",
     "Continuation",
     "Engine",
@@ -348,6 +373,7 @@ __all__ = [
     "LoadedModel",
     "LogLikelihood",
     "Message",
+    "NamedRun",
     "Prompt",
     "Publisher",
     "Remote",

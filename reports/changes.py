@@ -146,7 +146,7 @@ def _changes(series: Series, steps: Sequence[Step]) -> Iterator[Change]:
     for later, earlier in steps:
         if series.results.keys() >= {later, earlier}:
             estimate = difference(series, later, earlier)
-            p = _p_of_items(series, later, earlier) if estimate.n else None
+            p = p_of_items(series, later, earlier) if estimate.n else None
             failed = asked(series, later, earlier) - estimate.n
             yield Change(series.name, later, earlier, metric, estimate, failed, p)
 
@@ -160,7 +160,8 @@ def _p_of_games(series: Series, later: str, earlier: str) -> float | None:
     return 1.0 if p is None and won.n else p
 
 
-def _p_of_items(series: Series, later: str, earlier: str) -> float | None:
+def p_of_items(series: Series, later: str, earlier: str) -> float | None:
+    """Compute how often chance alone would change the items of two models so much."""
     if AVERAGED in series.metrics:
         groups = _by_category(series, later, earlier).values()
         return sign_flip_test([one / len(group) for group in groups for one in group])
@@ -171,9 +172,10 @@ def _p_of_items(series: Series, later: str, earlier: str) -> float | None:
 
 def _by_category(series: Series, later: str, earlier: str) -> dict[str, list[float]]:
     left, right = series.scores(later), series.scores(earlier)
+    shared = left.keys() & right.keys()
     groups: dict[str, list[float]] = {}
     for item in series.results[later].items:
-        if item.id in left.keys() & right.keys():
+        if item.id in shared:
             groups.setdefault(item.category or "", []).append(left[item.id] - right[item.id])
     return groups
 

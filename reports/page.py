@@ -22,17 +22,19 @@ from reports.what_ran import environment, state, what_ran
 
 
 def overview(record: RunRecord) -> tuple[Section, ...]:
-    """What fits a terminal: every measurement and, last, where scrolling stops, what it shows."""
+    """What fits a terminal: what ran and what it shows, and behind it every measurement."""
     found = changes(record)
     held = claims.claims(record, found)
+    measured = (*headlines(record), *_measurements(record, found))
+    costs = tuple(tables.stage_costs(record))
     return (
-        *(Section("Claim by claim", (table,)) for table in claims.table(held)),
-        Section("Measurements", (*headlines(record), *_measurements(record, found))),
-        Section("Time and tokens", tuple(tables.stage_costs(record)) or (_NO_COSTS,)),
         Section("Run", (state(record), what_ran(record))),
         Section("What it shows", (verdicts(record, found), findings(record, found))),
         Section("The paper's claims", (claims.summary(held),)),
         *_care(record),
+        *(Section("Claim by claim", (table,), behind=True) for table in claims.table(held)),
+        Section("Measurements", measured, behind=True),
+        Section("Time and tokens", costs or (_NO_COSTS,), behind=True),
     )
 
 
@@ -40,9 +42,10 @@ def report(record: RunRecord) -> Iterator[Section]:
     """Everything: the findings, then a section an axis, then what stands behind it all."""
     found = changes(record)
     held = claims.claims(record, found)
-    drawn = gallery(record, found)
-    shows = (state(record), verdicts(record, found), *drawn.pop("What it shows", ()))
-    yield Section("What it shows", (*shows, *headlines(record), findings(record, found)))
+    drawn = gallery(record)
+    shows: tuple[Block, ...] = drawn.pop("What it shows", ())
+    said = (state(record), verdicts(record, found))
+    yield Section("What it shows", (*said, *shows, *headlines(record), findings(record, found)))
     yield Section("The paper's claims", (*claims.table(held), claims.summary(held)))
     yield from _care(record)
     yield Section("What ran", (what_ran(record),))

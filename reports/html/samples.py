@@ -211,7 +211,9 @@ def _choices(choices: Sequence[JsonValue]) -> Iterator[Part]:
     """Show given answers, each with how likely the model found it."""
     for number, one in enumerate(choices, start=1):
         if isinstance(one, dict):
-            rest = (f"{key.replace('_', ' ')} {_short(v)}" for key, v in one.items() if key != "text")
+            rest = (
+                f"{key.replace('_', ' ')} {_short(v)}" for key, v in one.items() if key != "text"
+            )
             said = ", ".join(rest)
             yield Text(f"choice {number}: {said}", str(one.get("text", "")))
 
