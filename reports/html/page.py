@@ -18,7 +18,7 @@ from reports.blocks import Block, Section, Table
 from reports.figures import LONGEST_TEXT, listed, visible
 from reports.html.packing import Packed
 
-FOLDED = 14
+FOLDED = 24
 """Rows from which on a table is folded away until it is asked for."""
 _SCRIPTS = ("page.js", "texts.js", "filters.js", "browser.js")
 
