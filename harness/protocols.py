@@ -316,10 +316,11 @@ class Improvement:
 class Trainer(Protocol):
     """Makes a better model out of a model."""
 
-    def check(self, model: ModelRef, seed: int) -> None:
-        """Find out, before M0 is measured, whether the first training can begin.
+    def check(self, model: ModelRef, seed: int, iterations: int) -> None:
+        """Find out, before anything is measured, whether the run's trainings can begin.
 
         Raises:
+            ConfigError: the model cannot be trained so many times.
             DataError: the data cannot be read, or the model cannot be trained on it.
         """
         ...

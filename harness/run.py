@@ -68,8 +68,9 @@ def run(
     store.check(bench.request, answers_from)
     if not store.finished(stages(config.iterations)):
         bench.check_remotes(display)
-    if bench.trainer and config.iterations and store.stage_result(stages(1)[1]) is None:
-        bench.trainer.plugin.check(config.model, config.seed)
+    trainings = [stage for stage in stages(config.iterations) if stage.kind == "train"]
+    if bench.trainer and not store.finished(trainings):
+        bench.trainer.plugin.check(config.model, config.seed, config.iterations)
     with store.begin(bench.request, environment()):
         if answers_from is not None:
             store.adopt(answers_from)

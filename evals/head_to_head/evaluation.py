@@ -25,7 +25,7 @@ from pydantic import Field, field_validator
 from evals import answers
 from evals.answers import Questions
 from evals.head_to_head.games import Game, metrics
-from evals.head_to_head.outputs import Outputs, is_file
+from evals.head_to_head.opponents import Opponent, is_file
 from evals.head_to_head.stored import score
 from evals.protocol import protocol
 from harness import verdicts
@@ -50,7 +50,7 @@ class HeadToHead:
         against: tuple[str, ...] = (PREVIOUS, "SFT")
         """Models by name: `previous` is the one that the model was trained from, `all` are all
         that were measured before, which gives every pair of the run. Those that were not measured
-        before are left out. Or files of answers: see `evals.head_to_head.outputs`."""
+        before are left out. Or files of answers: see `evals.head_to_head.opponents`."""
         rubric: str = "microworld_compare"
         """A pairwise rubric: a built-in name, a file, or AlpacaEval's prompt by the name above."""
         judge_max_tokens: int = Field(default=512, gt=0)
@@ -66,7 +66,7 @@ class HeadToHead:
         self.prompts = datasets.prompts(config.data, config.limit)
         self.sampling = config.sampling
         files = [name for name in dict.fromkeys(config.against) if is_file(name)]
-        self.stored = {name: Outputs.read(name, self.prompts.rows) for name in files}
+        self.stored = {name: Opponent.read(name, self.prompts.rows) for name in files}
         """Answers from elsewhere, by what `against` calls them."""
 
     score = staticmethod(score)
@@ -111,7 +111,7 @@ class HeadToHead:
                 self.prompts.fingerprint,
                 self.sampling.fingerprint,
                 referee.fingerprint,
-                *(outputs.fingerprint for outputs in self.stored.values()),
+                *(opponent.fingerprint for opponent in self.stored.values()),
             ),
             description=(
                 f"{self._source()}, answers {self.sampling.fingerprint}, judged in both orders by "
@@ -129,10 +129,10 @@ class HeadToHead:
         drawn = f" (drawn at random, seed 0, from {asked + left})" if left else ""
         return f"{asked} prompts of {self.config.data}{drawn}"
 
-    def _opponents(self, model: ModelRef, earlier: Sequence[EvalResult]) -> list[Outputs]:
+    def _opponents(self, model: ModelRef, earlier: Sequence[EvalResult]) -> list[Opponent]:
         """Find whom to compare with, each once: models measured before, and stored answers."""
-        measured = {result.model: Outputs(result.model, result.answers) for result in earlier}
-        found: dict[str, Outputs] = {}
+        measured = {result.model: Opponent(result.model, result.answers) for result in earlier}
+        found: dict[str, Opponent] = {}
         for name in self.config.against:
             if name in self.stored:
                 found[self.stored[name].name] = self.stored[name]

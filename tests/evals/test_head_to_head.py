@@ -360,7 +360,7 @@ def test_stored_answers_are_checked_before_anything_runs(against, outputs, tmp_p
         against(outputs("twice.jsonl", twice))
     same = [{"prompt": "Say 1.", "response": "one"}] * 2
     assert against(outputs("same.jsonl", same)).metric("win", "same").n == 1
-    with pytest.raises(DataError, match="is empty"):
+    with pytest.raises(DataError, match="holds no answers"):
         against(outputs("empty.jsonl", []))
 
 

@@ -263,7 +263,7 @@ def test_guards_may_be_loosened_and_nothing_beside_them(store):
 
 
 def test_what_training_needs_is_checked_before_m0_is_measured(store, monkeypatch):
-    def missing(trainer, model, seed):
+    def missing(trainer, model, seed, iterations):
         raise DataError("seeds.jsonl, line 2, is not JSON")
 
     monkeypatch.setattr("example_plugin.Renaming.check", missing)
