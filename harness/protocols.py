@@ -233,11 +233,12 @@ class Evaluation(Protocol):
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
         """Do all that does not, and say how the model did.
 
+        `judge` is the run's, where `needs_judge` says so; `harness.judge.hear` asks it.
         `earlier` holds this evaluation's results for the models before this one, oldest first.
         """
         ...

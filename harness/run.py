@@ -25,6 +25,7 @@ from harness.errors import (
     JudgeUnavailable,
     PluginError,
 )
+from harness.external_judge import ExternalJudge, NoJudge
 from harness.forecast import forecast, lineage
 from harness.machine import environment
 from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent, costs
@@ -255,7 +256,8 @@ class Progress:
                 self.store.evaluation_log(stage, model.name, built.name) as log,
                 self.meter.part(f"{model.name}/{built.name}/mark"),
             ):
-                result = built.plugin.mark(model, log, judge, self.found[built.name])
+                external = self._external(judge, f"{built.name} of {model.name}")
+                result = built.plugin.mark(model, log, external, self.found[built.name])
             if (result.evaluation, result.model) != (built.options["name"], model.name):
                 raise PluginError(
                     f"{built.name} of {model.name} returned a result for {result.evaluation} of "
@@ -273,6 +275,13 @@ class Progress:
         result = self.store.evaluation_result(stage, model.name, evaluation)
         if result is not None and all(r.model != model.name for r in self.found[evaluation]):
             self.found[evaluation].append(result)
+
+    def _external(self, judge: LoadedModel | None, purpose: str) -> LoadedModel:
+        """Guard the judge while it is asked for one purpose."""
+        config = self.bench.config.judge
+        if judge is None or config is None:
+            return NoJudge(purpose)
+        return ExternalJudge(judge, config.guards.unreadable, purpose)
 
     @contextmanager
     def _judge(self, owed: Sequence[Built[Evaluation]]) -> Iterator[LoadedModel | None]:

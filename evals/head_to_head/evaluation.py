@@ -30,7 +30,6 @@ from evals.head_to_head.stored import score
 from evals.protocol import protocol
 from harness import verdicts
 from harness.data import datasets
-from harness.errors import ConfigError
 from harness.judge import Judge, pairwise
 from harness.protocols import LoadedModel, Sampling
 from harness.records import EvalResult, ModelRef
@@ -83,16 +82,10 @@ class HeadToHead:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
-        """Have the judge compare the answers with those of each opponent.
-
-        Raises:
-            ConfigError: there is no judge.
-        """
-        if judge is None:
-            raise ConfigError("head_to_head needs a judge: add [judge] with an engine and a model")
+        """Have the judge compare the answers with those of each opponent."""
         sampling = Sampling(temperature=0, max_tokens=self.config.judge_max_tokens)
         referee = Judge(self.rubric, judge, sampling)
         given = answers.read(self.prompts.rows, log)

@@ -97,9 +97,10 @@ def test_iterations_may_grow_and_nothing_else_may_change(store):
         run(request(seed=7, evaluations=[{"name": "politeness", "questions": 5}]), store)
 
 
-def test_an_evaluation_that_needs_a_judge_is_refused_without_one(store):
-    with pytest.raises(ConfigError, match="head_to_head needs a judge"):
-        run(request(evaluations=["head_to_head"]), store)
+@pytest.mark.parametrize("name", ["alpaca_eval", "mt_bench", "head_to_head", "examiner"])
+def test_an_evaluation_that_needs_a_judge_is_refused_without_one(store, name):
+    with pytest.raises(ConfigError, match=f"{name} needs a judge"):
+        run(request(evaluations=[name]), store)
     assert not store.folder.exists()
 
 

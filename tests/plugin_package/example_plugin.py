@@ -40,7 +40,7 @@ class Politeness:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
         items = tuple(
