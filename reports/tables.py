@@ -40,6 +40,7 @@ def measurements(series: Series) -> Iterator[Table]:
 def comparisons(series: Series, note: str = "") -> Table:
     """Tabulate the models against each other: a row a pair."""
     names = series.comparison_metrics
+    said = f"n and failed are those of {label(names[0])}. {_notes(series, names)}"
     rows = []
     for model, against in series.comparisons:
         found = [series.metric(model, name, against) for name in names]
@@ -52,7 +53,7 @@ def comparisons(series: Series, note: str = "") -> Table:
         title=f"{series.name}, model against model",
         columns=tuple(label(name) for name in names),
         rows=tuple(rows),
-        note=f"n and failed are those of {label(names[0])}. {note}".strip(),
+        note=f"{said.strip()} {note}".strip(),
     )
 
 

@@ -36,6 +36,9 @@ from harness.records import EvalResult, ModelRef
 from harness.rows import RowLog
 
 PREVIOUS, ALL = "previous", "all"
+PUBLISHED_JUDGES = ("gpt-4", "gpt-4-0314", "gpt-4-0613")
+"""Who may have judged the paper's figures: it says GPT-4, not which."""
+PUBLISHED_RUBRIC = "alpaca_eval:alpaca_eval_gpt4/alpaca_eval.txt"
 
 
 class HeadToHead:
@@ -110,9 +113,20 @@ class HeadToHead:
                 f"{self._source()}, answers {self.sampling.fingerprint}, judged in both orders by "
                 f"{judge.ref.known_as}, {self.rubric.fingerprint}, {answers.chat_template(log)}"
             ),
-            metrics=tuple(metrics(played)),
+            metrics=tuple(metrics(played, self._note(judge.ref))),
             items=tuple(one.item for one in played),
             answers={id: one.text for id, one in given.items() if one.failure is None},
+        )
+
+    def _note(self, judge: ModelRef) -> str:
+        """Say what stands between these figures and the paper's."""
+        judged = f"judged by {judge.location}, the paper's figures by GPT-4"
+        asked = f"the judge is asked by the rubric {self.rubric.name}, not by AlpacaEval's prompt"
+        return "; ".join(
+            (
+                *([] if judge.location in PUBLISHED_JUDGES else [judged]),
+                *([] if self.config.rubric == PUBLISHED_RUBRIC else [asked]),
+            )
         )
 
     def _source(self) -> str:

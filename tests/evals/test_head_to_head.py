@@ -100,6 +100,17 @@ def test_one_unreadable_order_fails_the_item(duel, unreadable, own_first):
     assert len(failed["p3"].details["verdicts"]) == 2
 
 
+def test_a_note_says_what_is_not_the_papers(duel):
+    _, result = duel(longer_is_better, (M0, said_by("M0")), (M1, said_by("M1")))
+    notes = {metric.name: metric.note for metric in result.metrics}
+    assert notes.pop("identical") == "", "which no judge is asked about"
+    [note] = set(notes.values())
+    assert note == (
+        "judged by judge, the paper's figures by GPT-4; the judge is asked by the rubric "
+        "microworld_compare, not by AlpacaEval's prompt"
+    )
+
+
 def test_who_meets_whom(duel):
     players = [(one, said_by(one.name)) for one in (M0, SFT, M1, M2)]
     results = duel(first_is_better, *players)
@@ -409,6 +420,7 @@ def test_the_published_prompt_of_alpaca_eval(jsonl, fake, log):
     assert [message.role for message in asked[0].prompt] == ["system", "user"]
     assert "alpaca_eval@" in results[1].description
     assert sum("1" in item.details["verdicts"][0] for item in results[1].items) == 6
+    assert {metric.note for metric in results[1].metrics} == {""}, "as the paper has it"
 
 
 def test_real_answers_meet_on_real_questions(fake, log):
