@@ -70,8 +70,8 @@ class ExternalJudge:
             raise JudgeUnavailable(
                 f"{self._purpose}: of {self._unreadable.total()} verdicts of {self.ref.known_as} "
                 f"not one could be read ({causes}; the last: {said!r}); all are kept: have another "
-                "judge mark the same answers in a new run (--answers-from), or raise `unreadable` of "
-                "[judge.guards] and give the same command"
+                "judge mark the same answers in a new run (--answers-from), or raise `unreadable` "
+                "of [judge.guards] and give the same command"
             )
 
 
