@@ -20,7 +20,6 @@ from evals.protocol import protocol
 from harness import verdicts
 from harness.data import datasets
 from harness.data.examples import PromptRow
-from harness.errors import ConfigError
 from harness.judge import Judge, pointwise
 from harness.protocols import LoadedModel, Sampling
 from harness.records import EvalResult, ItemResult, Metric, ModelRef, Outcome, Score
@@ -58,16 +57,10 @@ class Examiner:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
-        """Have the judge mark every answer.
-
-        Raises:
-            ConfigError: there is no judge.
-        """
-        if judge is None:
-            raise ConfigError("examiner needs a judge: add [judge] with an engine and a model")
+        """Have the judge mark every answer."""
         sampling = Sampling(temperature=0, max_tokens=self.config.judge_max_tokens)
         marker = Judge(self.rubric, judge, sampling)
         given = answers.read(self.prompts.rows, log)

@@ -16,6 +16,7 @@ from rich.table import Table
 from harness import machine, plugins
 from harness.compare import compare
 from harness.config import PRESETS, RunConfig, capped, presets, read_config, validate
+from harness.console import print_table
 from harness.data.command import data
 from harness.display import Display
 from harness.errors import ConfigError, HarnessError
@@ -115,7 +116,7 @@ def status(folder: Folder) -> None:
             seconds = sum(cost.seconds for cost in result.costs.values())
             models = ", ".join(model.name for model in (*result.comparators, result.model))
             table.add_row(str(stage), "done", f"{seconds:.1f}", models)
-    _print(table)
+    print_table(table)
     if worker := store.worker():
         typer.echo(f"running, process {worker}")
     elif record.stopped:
@@ -153,7 +154,7 @@ def score(
                 str(one.n),
                 str(one.failed),
             )
-        _print(table)
+        print_table(table)
         for note in dict.fromkeys(one.note for one in result.metrics if one.note):
             typer.echo(f"{', '.join(m.name for m in result.metrics if m.note == note)}: {note}")
         if result.description:
@@ -169,7 +170,7 @@ def list_plugins() -> None:
             table.add_row(kind.word, entry.name, entry.value)
     for name in presets():
         table.add_row("request", name, str(PRESETS / f"{name}.toml"))
-    _print(table)
+    print_table(table)
 
 
 @app.command()
@@ -183,7 +184,7 @@ def doctor() -> None:
     table.add_row("device", *machine.device())
     table.add_row("threads", str(threads.count), threads.why)
     table.add_row("disk", f"{machine.free_space(Path.cwd()):.0f} GB free", "weights of every model")
-    _print(table)
+    print_table(table)
     missing = [name for name in machine.REQUIRED if machine.installed(name) is None]
     if missing:
         raise HarnessError(f"missing: {', '.join(missing)}; run `make setup` again")
@@ -204,11 +205,6 @@ def _report(config: RunConfig, record: RunRecord, store: Store) -> None:
             report.show(record, Console())
     for path in written:
         typer.echo(path)
-
-
-def _print(table: Table) -> None:
-    """Print a table: as wide as the terminal, or, into a file or pipe, as wide as it needs."""
-    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
 
 
 def _version(value: bool) -> None:

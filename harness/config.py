@@ -52,11 +52,19 @@ class Choice(BaseModel):
         return dict(self.model_extra or {})
 
 
+class JudgeGuards(Record):
+    """When to give the judge up."""
+
+    unreadable: int = Field(default=50, ge=1)
+    """How many verdicts of one evaluation of one model may come in without a readable one."""
+
+
 class JudgeConfig(Record):
     """The stronger model that evaluations ask (GPT-4 in the paper)."""
 
     engine: Choice
     model: ModelRef
+    guards: JudgeGuards = JudgeGuards()
 
 
 class RunConfig(Record):

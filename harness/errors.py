@@ -6,7 +6,7 @@
   + DataError          a file, data set, model or tokenizer is not what was asked for
   + StoreError         the run directory cannot be used as asked; nothing was overwritten
   + CollapseError      a model's own judgements can no longer be trained on; the run stops here
-  + JudgeUnavailable   a model on a server cannot be asked, or did not answer; what it did is kept
+  + JudgeUnavailable   a model on a server does not answer, or no verdict of a judge can be read
   + BudgetExceeded     the money is spent; what it bought is kept
 
 Each message says what was asked, what there is, and what to do: the command line shows it as one
@@ -39,7 +39,7 @@ class CollapseError(HarnessError):
 
 
 class JudgeUnavailable(HarnessError):
-    """A model on a server cannot be asked, or did not answer."""
+    """A model on a server cannot be asked, or did not answer; or a judge says nothing readable."""
 
 
 class BudgetExceeded(HarnessError):

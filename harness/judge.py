@@ -14,7 +14,7 @@ score or, worse, trained on.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import resources
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import cast
 
 from harness.errors import ConfigError, DataError
+from harness.external_judge import ExternalJudge
 from harness.protocols import Completion, LoadedModel, Message, Prompt, Request, Role, Sampling
 from harness.reading import (
     Reader,
@@ -203,12 +204,13 @@ class Judge:
             Request(id=id, prompt=self.rubric.prompt(values), sampling=self.sampling)
             for id, values in rows
         ]
-        for completion in self.model.generate(requests):
+        read = partial(read_verdict, read=self.rubric.read)
+        for completion, outcome in hear(self.model, requests, read):
             yield Verdict(
                 id=completion.id,
                 index=completion.index,
                 text=completion.text,
-                outcome=read_verdict(completion, self.rubric.read),
+                outcome=outcome,
                 expected=(
                     expected_points(completion, lowest=self.rubric.lowest)
                     if self.sampling.top_logprobs
@@ -222,6 +224,22 @@ class Judge:
             return None
         found = points_probabilities(completion, lowest=self.rubric.lowest)
         return None if isinstance(found, Failure) else found
+
+
+def hear(
+    model: LoadedModel, requests: Iterable[Request], read: Callable[[Completion], Outcome]
+) -> Iterator[tuple[Completion, Outcome]]:
+    """Ask for verdicts, and read each as it comes in, in any order.
+
+    Raises:
+        JudgeUnavailable: after so many verdicts that it may be given up for: nothing that the run's
+            judge says can be read.
+    """
+    for completion in model.generate(requests):
+        outcome = read(completion)
+        yield completion, outcome
+        if isinstance(model, ExternalJudge):  # by now the verdict is in a log
+            model.heard(completion, outcome)
 
 
 def read_verdict(completion: Completion, read: Reader) -> Outcome:

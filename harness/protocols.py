@@ -233,11 +233,12 @@ class Evaluation(Protocol):
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
         """Do all that does not, and say how the model did.
 
+        `judge` is the run's, where `needs_judge` says so; `harness.judge.hear` asks it.
         `earlier` holds this evaluation's results for the models before this one, oldest first.
         """
         ...
@@ -317,10 +318,11 @@ class Improvement:
 class Trainer(Protocol):
     """Makes a better model out of a model."""
 
-    def check(self, model: ModelRef, seed: int) -> None:
-        """Find out, before M0 is measured, whether the first training can begin.
+    def check(self, model: ModelRef, seed: int, iterations: int) -> None:
+        """Find out, before anything is measured, whether the run's trainings can begin.
 
         Raises:
+            ConfigError: the model cannot be trained so many times.
             DataError: the data cannot be read, or the model cannot be trained on it.
         """
         ...

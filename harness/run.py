@@ -26,6 +26,7 @@ from harness.errors import (
     JudgeUnavailable,
     PluginError,
 )
+from harness.external_judge import ExternalJudge, NoJudge
 from harness.forecast import forecast, lineage
 from harness.machine import environment
 from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent, costs
@@ -77,8 +78,9 @@ def run(
     store.check(bench.request, answers_from)
     if not store.finished(stages(config.iterations)):
         bench.check_remotes(display)
-    if bench.trainer and config.iterations and store.stage_result(stages(1)[1]) is None:
-        bench.trainer.plugin.check(config.model, config.seed)
+    trainings = [stage for stage in stages(config.iterations) if stage.kind == "train"]
+    if bench.trainer and not store.finished(trainings):
+        bench.trainer.plugin.check(config.model, config.seed, config.iterations)
     with store.begin(bench.request, environment()):
         if answers_from is not None:
             store.adopt(answers_from)
@@ -263,7 +265,8 @@ class Progress:
                 self.store.evaluation_log(stage, model.name, built.name) as log,
                 self.meter.part(f"{model.name}/{built.name}/mark"),
             ):
-                result = built.plugin.mark(model, log, judge, self.found[built.name])
+                external = self._external(judge, f"{built.name} of {model.name}")
+                result = built.plugin.mark(model, log, external, self.found[built.name])
             if (result.evaluation, result.model) != (built.options["name"], model.name):
                 raise PluginError(
                     f"{built.name} of {model.name} returned a result for {result.evaluation} of "
@@ -281,6 +284,13 @@ class Progress:
         result = self.store.evaluation_result(stage, model.name, evaluation)
         if result is not None and all(r.model != model.name for r in self.found[evaluation]):
             self.found[evaluation].append(result)
+
+    def _external(self, judge: LoadedModel | None, purpose: str) -> LoadedModel:
+        """Guard the judge while it is asked for one purpose."""
+        config = self.bench.config.judge
+        if judge is None or config is None:
+            return NoJudge(purpose)
+        return ExternalJudge(judge, config.guards.unreadable, purpose)
 
     @contextmanager
     def _judge(self, owed: Sequence[Built[Evaluation]]) -> Iterator[LoadedModel | None]:

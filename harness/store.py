@@ -33,7 +33,9 @@ from harness.rows import RowLog, unwritable
 
 R = TypeVar("R", bound=Record)
 _RUN = "run:"
-_FIRST_FILES = {"lock", "request.json.part"}
+_BOOKS = "calls"
+_FIRST_FILES = {"lock", "request.json.part", _BOOKS}
+"""What may be in a folder before a run is: its judge is asked first whether it is there."""
 ANSWERED = "answered"
 """The key of the row that ends a model's answers in the log of an evaluation."""
 _ANSWERED_LINE = json.dumps({"key": ANSWERED})[:-1].encode()
@@ -121,7 +123,7 @@ class Store:
                     _write(own, b"".join(rows[: answered[0] + 1]).decode())
 
     def _check_free(self) -> None:
-        """Refuse a folder of somebody else's: a run's own has a request, or only a lock as yet."""
+        """Refuse a folder of somebody else's: a run's own has a request, or what precedes it."""
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; name a folder with --out")
         if not self.folder.exists() or (self.folder / "request.json").exists():
@@ -225,7 +227,7 @@ class Store:
     @property
     def books(self) -> Path:
         """Where calls of models on servers are accounted for."""
-        return self.folder / "calls"
+        return self.folder / _BOOKS
 
     def evaluation_log(self, stage: Stage, model: str, evaluation: str) -> RowLog:
         """The rows of one evaluation of one model."""

@@ -37,6 +37,7 @@ def measurements(series: Series, found: Changes) -> Iterator[Table]:
 def comparisons(series: Series, found: Changes, note: str = "") -> Table:
     """Tabulate the models against each other: a row a pair."""
     names = series.comparison_metrics
+    said = f"n and failed are those of {label(names[0])}. {_notes(series, names)}"
     rows = []
     for model, against in series.comparisons:
         metrics = [series.metric(model, name, against) for name in names]
@@ -50,7 +51,7 @@ def comparisons(series: Series, found: Changes, note: str = "") -> Table:
         title=f"{series.name}, model against model",
         columns=tuple(label(name) for name in names),
         rows=tuple(rows),
-        note=f"n and failed are those of {label(names[0])}. {note}".strip(),
+        note=f"{said.strip()} {note}".strip(),
     )
 
 

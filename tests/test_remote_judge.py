@@ -10,7 +10,7 @@ from math import exp
 
 import pytest
 
-from harness.config import RunConfig, capped
+from harness.config import JudgeGuards, RunConfig, capped
 from harness.errors import BudgetExceeded, JudgeUnavailable
 from harness.microworld.judging import judge
 from harness.records import Failure
@@ -144,7 +144,9 @@ def test_a_server_that_goes_away_stops_the_run_and_is_asked_for_the_rest(locally
 
 def test_a_judge_that_never_says_anything_readable_leaves_no_number(tmp_path):
     with JudgeServer(lambda body: "Well, it depends.") as server:
-        record = run(remote(server, tmp_path), Store(tmp_path / "run"))
+        asked = remote(server, tmp_path)
+        patient = asked.judge.model_copy(update={"guards": JudgeGuards(unreadable=1000)})
+        record = run(asked.model_copy(update={"judge": patient}), Store(tmp_path / "run"))
     judged = {"examiner": "score", "alpaca_eval": "win_rate", "mt_bench": "score"}
     for stage in record.stages:
         for result in stage.evaluations:

@@ -299,6 +299,8 @@ base_url = "{url}"
 [judge.model]
 name = "judge"
 location = "m0"
+[judge.guards]
+unreadable = 1000
 """
 
 

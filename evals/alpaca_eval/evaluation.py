@@ -23,7 +23,6 @@ from evals.alpaca_eval.judging import Annotator, Pair, Verdict
 from evals.answers import Answer, Questions
 from evals.protocol import protocol
 from harness.data.examples import PromptRow
-from harness.errors import ConfigError
 from harness.judge import Judge
 from harness.protocols import LoadedModel
 from harness.records import EvalResult, ModelRef, Score
@@ -79,16 +78,10 @@ class AlpacaEval:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
-        """Have the judge compare each answer with the reference's.
-
-        Raises:
-            ConfigError: there is no judge.
-        """
-        if judge is None:
-            raise ConfigError("alpaca_eval needs a judge: add [judge] with an engine and a model")
+        """Have the judge compare each answer with the reference's."""
         referee = Judge(self.annotator.rubric, judge, self.annotator.sampling)
         referee.check_room()
         given = answers.read(self.references.prompts, log)

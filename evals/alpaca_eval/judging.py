@@ -22,8 +22,8 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from harness.errors import ConfigError
-from harness.judge import ALPACA_EVAL, Rubric, pairwise
-from harness.protocols import LoadedModel, Request, Sampling, Step
+from harness.judge import ALPACA_EVAL, Rubric, hear, pairwise
+from harness.protocols import Completion, LoadedModel, Request, Sampling, Step
 from harness.reading import identifier_probability, read_identifier
 from harness.records import Failure, Outcome, Record, Score
 from harness.rows import RowLog
@@ -142,15 +142,18 @@ def ask(judge: LoadedModel, annotator: Annotator, pairs: Iterable[Pair], log: Ro
         Request(key, annotator.rubric.prompt(pair.shown), annotator.sampling)
         for key, pair in missing.items()
     ]
-    for completion in judge.generate(requests):
-        verdict = Verdict(
+
+    def verdict(completion: Completion) -> Verdict:
+        return Verdict(
             swapped=missing[completion.id].swapped,
             text=completion.text,
             finish_reason=completion.finish_reason,
             steps=completion.steps and completion.steps[:1],
             failure=completion.failure,
         )
-        log.append(completion.id, verdict.model_dump(mode="json"))
+
+    for completion, _ in hear(judge, requests, lambda c: annotator.read(verdict(c))):
+        log.append(completion.id, verdict(completion).model_dump(mode="json"))
 
 
 def preference(annotator: Annotator, verdict: Verdict) -> Outcome:

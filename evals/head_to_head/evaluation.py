@@ -25,18 +25,20 @@ from pydantic import Field, field_validator
 from evals import answers
 from evals.answers import Questions
 from evals.head_to_head.games import Game, metrics
-from evals.head_to_head.outputs import Outputs, is_file
+from evals.head_to_head.opponents import Opponent, is_file
 from evals.head_to_head.stored import score
 from evals.protocol import protocol
 from harness import verdicts
 from harness.data import datasets
-from harness.errors import ConfigError
 from harness.judge import Judge, pairwise
 from harness.protocols import LoadedModel, Sampling
 from harness.records import EvalResult, ModelRef
 from harness.rows import RowLog
 
 PREVIOUS, ALL = "previous", "all"
+PUBLISHED_JUDGES = ("gpt-4", "gpt-4-0314", "gpt-4-0613")
+"""Who may have judged the paper's figures: it says GPT-4, not which."""
+PUBLISHED_RUBRIC = "alpaca_eval:alpaca_eval_gpt4/alpaca_eval.txt"
 
 
 class HeadToHead:
@@ -50,7 +52,7 @@ class HeadToHead:
         against: tuple[str, ...] = (PREVIOUS, "SFT")
         """Models by name: `previous` is the one that the model was trained from, `all` are all
         that were measured before, which gives every pair of the run. Those that were not measured
-        before are left out. Or files of answers: see `evals.head_to_head.outputs`."""
+        before are left out. Or files of answers: see `evals.head_to_head.opponents`."""
         rubric: str = "microworld_compare"
         """A pairwise rubric: a built-in name, a file, or AlpacaEval's prompt by the name above."""
         judge_max_tokens: int = Field(default=512, gt=0)
@@ -66,7 +68,7 @@ class HeadToHead:
         self.prompts = datasets.prompts(config.data, config.limit)
         self.sampling = config.sampling
         files = [name for name in dict.fromkeys(config.against) if is_file(name)]
-        self.stored = {name: Outputs.read(name, self.prompts.rows) for name in files}
+        self.stored = {name: Opponent.read(name, self.prompts.rows) for name in files}
         """Answers from elsewhere, by what `against` calls them."""
 
     score = staticmethod(score)
@@ -83,16 +85,10 @@ class HeadToHead:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
-        """Have the judge compare the answers with those of each opponent.
-
-        Raises:
-            ConfigError: there is no judge.
-        """
-        if judge is None:
-            raise ConfigError("head_to_head needs a judge: add [judge] with an engine and a model")
+        """Have the judge compare the answers with those of each opponent."""
         sampling = Sampling(temperature=0, max_tokens=self.config.judge_max_tokens)
         referee = Judge(self.rubric, judge, sampling)
         given = answers.read(self.prompts.rows, log)
@@ -111,16 +107,27 @@ class HeadToHead:
                 self.prompts.fingerprint,
                 self.sampling.fingerprint,
                 referee.fingerprint,
-                *(outputs.fingerprint for outputs in self.stored.values()),
+                *(opponent.fingerprint for opponent in self.stored.values()),
             ),
             description=(
                 f"{self._source()}, answers {self.sampling.fingerprint}, judged in both orders by "
                 f"{judge.ref.known_as}, {self.rubric.fingerprint}, {answers.chat_template(log)}"
             ),
             judge=referee.known_as,
-            metrics=tuple(metrics(played)),
+            metrics=tuple(metrics(played, self._note(judge.ref))),
             items=tuple(one.item for one in played),
             answers={id: one.text for id, one in given.items() if one.failure is None},
+        )
+
+    def _note(self, judge: ModelRef) -> str:
+        """Say what stands between these figures and the paper's."""
+        judged = f"judged by {judge.location}, the paper's figures by GPT-4"
+        asked = f"the judge is asked by the rubric {self.rubric.name}, not by AlpacaEval's prompt"
+        return "; ".join(
+            (
+                *([] if judge.location in PUBLISHED_JUDGES else [judged]),
+                *([] if self.config.rubric == PUBLISHED_RUBRIC else [asked]),
+            )
         )
 
     def _source(self) -> str:
@@ -130,10 +137,10 @@ class HeadToHead:
         drawn = f" (drawn at random, seed 0, from {asked + left})" if left else ""
         return f"{asked} prompts of {self.config.data}{drawn}"
 
-    def _opponents(self, model: ModelRef, earlier: Sequence[EvalResult]) -> list[Outputs]:
+    def _opponents(self, model: ModelRef, earlier: Sequence[EvalResult]) -> list[Opponent]:
         """Find whom to compare with, each once: models measured before, and stored answers."""
-        measured = {result.model: Outputs(result.model, result.answers) for result in earlier}
-        found: dict[str, Outputs] = {}
+        measured = {result.model: Opponent(result.model, result.answers) for result in earlier}
+        found: dict[str, Opponent] = {}
         for name in self.config.against:
             if name in self.stored:
                 found[self.stored[name].name] = self.stored[name]

@@ -101,13 +101,18 @@ class Played:
         )
 
 
-def metrics(played: Sequence[Played]) -> Iterator[Metric]:
-    """Summarise the games against each opponent."""
+def metrics(played: Sequence[Played], note: str = "") -> Iterator[Metric]:
+    """Summarise the games against each opponent.
+
+    Args:
+        played: All games.
+        note: What a reader must know of what the judge said.
+    """
     for opponent in dict.fromkeys(one.game.opponent for one in played):
         games = [one for one in played if one.game.opponent == opponent]
         matches = [one.match for one in games]
         scored = sum(isinstance(one.outcome, Score) for one in matches)
         identical = sum(one.game.identical for one in games)
-        yield from shares(matches, opponent)
-        yield position_consistency(matches, opponent)
+        for judged in (*shares(matches, opponent), position_consistency(matches, opponent)):
+            yield judged.model_copy(update={"note": note})
         yield share(identical, scored).metric("identical", len(games) - scored, opponent)

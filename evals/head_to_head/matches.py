@@ -7,13 +7,16 @@
     unreadable          anything             failed       counted, in no share
 
 That is how Yuan et al. 2024 (Fig. 3) count. `net_win` is the share of wins minus that of losses.
+Matches that share a cluster (the turns of a question, say) are not independent: where there are
+such, intervals come from resampling whole clusters.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.records import Failure, Metric, Outcome, Score
-from harness.statistics.intervals import net_win, share
+from harness.statistics.agreement import gatherer
+from harness.statistics.intervals import Estimate, net_win, ratio, share
 
 WIN, TIE, LOSS = 1.0, 0.5, 0.0
 
@@ -27,6 +30,8 @@ class Match:
     where the judge was asked in one order."""
     unasked: Outcome | None = None
     """The outcome where the judge was not asked at all."""
+    cluster: str | None = None
+    """What it shares with others, so that they are not independent; nothing where None."""
 
     @property
     def consistent(self) -> bool | None:
@@ -49,13 +54,15 @@ class Match:
 
 def shares(matches: Sequence[Match], opponent: str) -> Iterator[Metric]:
     """Count wins, ties and losses against an opponent, as shares of what could be scored."""
-    wins, ties, losses = tally(matches)
-    n = wins + ties + losses
-    failed = len(matches) - n
-    yield share(wins, n).metric("win", failed, opponent)
-    yield share(ties, n).metric("tie", failed, opponent)
-    yield share(losses, n).metric("loss", failed, opponent)
-    yield net_win(wins, ties, losses).metric("net_win", failed, opponent)
+    counts = tally(matches)
+    failed = len(matches) - sum(counts)
+    scored = [(one, one.outcome.value) for one in matches if isinstance(one.outcome, Score)]
+    for name, worth in (("win", WIN), ("tie", TIE), ("loss", LOSS)):
+        yield _share([(one, value == worth) for one, value in scored]).metric(
+            name, failed, opponent
+        )
+    net = _clustered([(one, 2 * value - 1) for one, value in scored]) or net_win(*counts)
+    yield net.metric("net_win", failed, opponent)
 
 
 def tally(matches: Sequence[Match]) -> tuple[int, int, int]:
@@ -67,6 +74,25 @@ def tally(matches: Sequence[Match]) -> tuple[int, int, int]:
 def position_consistency(matches: Sequence[Match], opponent: str) -> Metric:
     """Compute the share of matches asked in both orders for which both said the same."""
     asked = [one for one in matches if len(one.verdicts) == 2]
-    read = [one.consistent for one in asked if one.consistent is not None]
-    failed = len(asked) - len(read)
-    return share(sum(read), len(read)).metric("position_consistency", failed, opponent)
+    read = [(one, one.consistent) for one in asked if one.consistent is not None]
+    return _share(read).metric("position_consistency", len(asked) - len(read), opponent)
+
+
+def _share(matches: Sequence[tuple[Match, bool]]) -> Estimate:
+    clustered = _clustered(matches)
+    if clustered is None:
+        return share(sum(is_so for _, is_so in matches), len(matches))
+    if clustered.value not in (0, 1):
+        return clustered
+    # Where all say the same, a bootstrap sees no spread; as many clusters may still hide some.
+    clusters = len({one.cluster for one, _ in matches})
+    return share(int(clustered.value) * clusters, clusters)._replace(n=len(matches))
+
+
+def _clustered(matches: Sequence[tuple[Match, float]]) -> Estimate | None:
+    """Estimate the mean of what matches are worth; None where all of them are independent."""
+    clusters = [one.cluster or f"match {place}" for place, (one, _) in enumerate(matches)]
+    if len(set(clusters)) == len(clusters):
+        return None
+    gathered = gatherer(clusters)
+    return ratio(gathered([worth for _, worth in matches]), gathered([1.0] * len(matches)))

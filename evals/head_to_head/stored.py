@@ -34,7 +34,7 @@ from harness.data.preferences import number
 from harness.errors import DataError
 from harness.reading import read_better
 from harness.records import EvalResult, Failure, ItemResult, Metric, Outcome, Score
-from harness.statistics.intervals import Estimate, mean, share
+from harness.statistics.intervals import Estimate, mean
 from harness.verdicts import swapped
 
 Names = Mapping[str, str]
@@ -59,6 +59,8 @@ class Ballot:
     judge: str = ""
     """Who gave it; empty where that is not known, and for votes, which are all on one side."""
     points: tuple[float, float] | None = None
+    question: str | None = None
+    """Where one question makes several items: its turns, or several people's votes."""
 
     @property
     def swapped(self) -> "Ballot":
@@ -102,7 +104,12 @@ class _Found:
 
     @property
     def match(self) -> Match:
-        return Match(tuple(self.sides[first].verdict for first in sorted(self.sides)[::-1]))
+        verdicts = tuple(self.sides[first].verdict for first in sorted(self.sides)[::-1])
+        return Match(verdicts, cluster=self.question)
+
+    @property
+    def question(self) -> str | None:
+        return next(iter(self.sides.values())).question
 
     @property
     def points(self) -> list[tuple[float, float]]:
@@ -153,6 +160,7 @@ def _result(
                 answer="",
                 outcome=one.match.outcome,
                 against=name,
+                cluster=one.question,
                 details={"points": [list(points) for points in one.points]},
             )
             for name, found in opponents.items()
@@ -164,14 +172,15 @@ def _result(
 def _metrics(found: Sequence[_Found], opponent: str) -> Iterator[Metric]:
     """Summarise the matches against one opponent, as shares and as counts."""
     matches = [one.match for one in found]
-    counts = tally(matches)
-    n = sum(counts)
+    n = sum(tally(matches))
     failed = len(matches) - n
-    yield from shares(matches, opponent)
+    found_shares = tuple(shares(matches, opponent))
+    yield from found_shares
     if any(len(one.verdicts) == 2 for one in matches):
         yield position_consistency(matches, opponent)
-    for name, count in zip(("wins", "ties", "losses"), counts, strict=True):
-        yield _times(share(count, n), n).metric(name, failed, opponent)
+    for name, one in zip(("wins", "ties", "losses"), found_shares, strict=False):
+        counted = _times(Estimate(one.value, one.low, one.high, n), n)
+        yield counted.metric(name, failed, opponent)
     if any(one.points for one in found):
         points = [pair for one in found for pair in one.points]
         unread = sum(side.points is None for one in found for side in one.sides.values())
@@ -281,8 +290,10 @@ def _pair_judgement(row: Mapping[str, Any], table: Table, ids: Names) -> Iterato
     one, other = str(row["model_1"]), str(row["model_2"])
     item, judge = _turn(row), _judge(row.get("judge"))
     said = {"model_1": Score(value=WIN), "model_2": Score(value=LOSS), "tie": Score(value=TIE)}
-    yield Ballot(item, one, other, said.get(str(row.get("g1_winner")), _UNREAD), judge)
-    yield Ballot(item, one, other, said.get(str(row.get("g2_winner")), _UNREAD), judge).swapped
+    for winner in ("g1_winner", "g2_winner"):
+        verdict = said.get(str(row.get(winner)), _UNREAD)
+        ballot = Ballot(item, one, other, verdict, judge, question=str(row["question_id"]))
+        yield ballot if winner == "g1_winner" else ballot.swapped
 
 
 def _judge(given: Any) -> str:
@@ -296,7 +307,8 @@ def _vote(row: Mapping[str, Any], table: Table, ids: Names) -> Iterator[Ballot]:
     item = _turn(row) + (f"/{row['judge']}" if "judge" in row else "")
     said = {"model_a": Score(value=WIN), "model_b": Score(value=LOSS)}
     said |= dict.fromkeys(("tie", "tie (inconsistent)"), Score(value=TIE))
-    yield Ballot(item, one, other, said.get(str(row.get("winner")), _UNREAD))
+    verdict = said.get(str(row.get("winner")), _UNREAD)
+    yield Ballot(item, one, other, verdict, question=str(row["question_id"]))
 
 
 def _turn(row: Mapping[str, Any]) -> str:

@@ -25,7 +25,6 @@ from evals.judge_agreement.stored import score
 from evals.protocol import protocol
 from harness import verdicts
 from harness.data import datasets
-from harness.errors import ConfigError
 from harness.judge import Judge, pairwise, pointwise
 from harness.protocols import LoadedModel, Sampling
 from harness.records import EvalResult, ItemResult, Metric, ModelRef, Record
@@ -114,16 +113,13 @@ class JudgeAgreement:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
         """Compare the judgements with the human ranks.
 
         The external judge's figures are taken from an earlier model's result where there is one
         under the same protocol, which names that judge.
-
-        Raises:
-            ConfigError: the external judge is asked for and there is none.
         """
         parts = [self.groups.fingerprint, self.rubric.fingerprint, self.sampling.fingerprint]
         metrics: tuple[Metric, ...] = ()
@@ -133,17 +129,12 @@ class JudgeAgreement:
             items = self.instrument.items(_SELF_KEY, log)
         described, external = self._described(log), ""
         if self.needs_judge:
-            if judge is None:
-                raise ConfigError(
-                    "judge_agreement of the external judge needs one: add [judge] with an engine "
-                    'and a model, or leave "external" out of `judges`'
-                )
             outside = Judge(self.rubric, judge, self.sampling)
             external = outside.known_as
             parts.append(outside.fingerprint)
             described += f"; external: {outside.fingerprint}"
         own = protocol("judge_agreement", *parts)
-        if judge is not None and self.needs_judge:
+        if self.needs_judge:
             before = next((result for result in earlier if result.protocol == own), None)
             metrics += _external(before) if before else self._of_external(judge, log)
         return EvalResult(

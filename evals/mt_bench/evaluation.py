@@ -122,16 +122,10 @@ class MTBench:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
-        """Have the judge rate every answer, or compare it with each opponent's.
-
-        Raises:
-            ConfigError: there is no judge.
-        """
-        if judge is None:
-            raise ConfigError("mt_bench needs a judge: add [judge] with an engine and a model")
+        """Have the judge rate every answer, or compare it with each opponent's."""
         config = self.config
         panel = Panel(
             judge=judge,

@@ -16,7 +16,7 @@ from evals.mt_bench.answering import Answers
 from evals.mt_bench.prompts import Asked, JudgePrompts
 from evals.mt_bench.reading import Readers
 from harness import verdicts
-from harness.judge import read_verdict
+from harness.judge import hear, read_verdict
 from harness.protocols import Completion, LoadedModel, Request, Sampling
 from harness.records import Outcome
 from harness.rows import RowLog
@@ -64,8 +64,8 @@ class Panel:
                     continue
                 owed[key] = asked
                 requests.append(Request(key, asked.prompt, replace(self.sampling, seed=repeat)))
-        for completion in self.judge.generate(requests):
-            outcome = self._read(completion, owed[completion.id])
+        heard = hear(self.judge, requests, lambda said: self._read(said, owed[said.id]))
+        for completion, outcome in heard:
             reading = Reading(text=completion.text, outcome=outcome)
             log.append(completion.id, [reading.model_dump(mode="json")])
 

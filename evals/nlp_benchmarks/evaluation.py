@@ -88,7 +88,7 @@ class NLPBenchmarks:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
         """Score the answers by lm-eval's own definitions.

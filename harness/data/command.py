@@ -1,13 +1,12 @@
 """`harness data`: what data there is, where it is from, and whether it is what it should be."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from harness.console import print_table
 from harness.data import bundle, pull
 from harness.data.folder import DataFolder, here
 from harness.errors import DataError
@@ -44,7 +43,7 @@ def list_data(names: Names = None) -> None:
             f"sha256 {entry.sha256}" if entry.sha256 else entry.pinned,
             entry.source,
         )
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
+    print_table(table)
     typer.echo(f"in {folder.root}; HARNESS_DATA names another folder")
 
 

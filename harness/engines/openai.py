@@ -24,7 +24,7 @@ SGLang do. A server may have sampling defaults that no request overrides, from t
     [model]
     location = "my-llama"
 
-This is the door only: what is behind it (`harness.remote.model`) takes a second to import.
+This is the door only: what is behind it (`harness.remote`) takes a second to import.
 """
 
 import re
@@ -44,7 +44,7 @@ from harness.remote.calls import chat
 from harness.remote.estimate import estimate
 
 if TYPE_CHECKING:
-    from harness.remote.model import Checked, RemoteModel
+    from harness.remote.model import RemoteModel
     from harness.remote.preflight import Preflight
 
 _VARIABLE = re.compile(r"(?!.*[A-Z0-9]{20})[A-Z_][A-Z0-9_]*")
@@ -123,10 +123,8 @@ class OpenAI:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.books: Path | None = None
-        self._checked: dict[ModelRef, Checked] = {}
-        """What was found out, until it is in the books."""
         self._found: dict[str, Preflight] = {}
-        """The same, for good, by location."""
+        """What checks have found out, by location."""
 
     def keep_books(self, folder: Path) -> None:
         """Keep the ledger of all calls, and the answers already paid for, in this folder."""
@@ -140,12 +138,11 @@ class OpenAI:
             ConfigError: a cap on the cost was set, and what a call costs is not known.
             StoreError: the books cannot be read or written.
         """
-        check: Callable[[ModelRef, OpenAI.Config, Path | None], Checked]
-        check = import_module("harness.remote.model").check
-        checked = check(model, self.config, self.books)
-        self._checked[model] = checked
-        if checked.found is not None:
-            self._found[model.location] = checked.found
+        check: Callable[[ModelRef, OpenAI.Config, Path | None], Preflight | None]
+        check = import_module("harness.remote.checking").check
+        found = check(model, self.config, self.books)
+        if found is not None:
+            self._found[model.location] = found
 
     def accept(self, model: ModelRef, request: Request) -> None:
         """Find out, without asking anybody, whether the model can be sampled like that.
@@ -173,12 +170,9 @@ class OpenAI:
             ConfigError: a cap on the cost was set, and what a call costs is not known.
             StoreError: the books cannot be read or written.
         """
-        load: Callable[
-            [ModelRef, OpenAI.Config, Path | None, Checked | None, Preflight | None], RemoteModel
-        ]
+        load: Callable[[ModelRef, OpenAI.Config, Path | None, Preflight | None], RemoteModel]
         load = import_module("harness.remote.model").load
-        checked, found = self._checked.pop(model, None), self._found.get(model.location)
-        loaded = load(model, self.config, self.books, checked, found)
+        loaded = load(model, self.config, self.books, self._found.get(model.location))
         try:
             yield loaded
         finally:

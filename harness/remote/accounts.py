@@ -11,9 +11,13 @@ one of the whole run.
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from harness.errors import JudgeUnavailable
+from harness.engines.openai import OpenAI
+from harness.errors import ConfigError, JudgeUnavailable
+from harness.records import ModelRef
+from harness.remote import prices
 from harness.remote.answers import Answer, Answers
 from harness.remote.calls import Call, Target
+from harness.remote.endpoint import Endpoint
 from harness.remote.ledger import Entry, Ledger, first_served
 from harness.remote.prices import Price
 from harness.remote.replies import Heard, Reply, read
@@ -23,6 +27,32 @@ LEDGER, ANSWERS = "ledger.jsonl", "answers.sqlite"
 
 class LogprobsRefused(JudgeUnavailable):
     """The server answers no call that asks for log-probabilities."""
+
+
+def find(
+    model: ModelRef, config: OpenAI.Config, endpoint: Endpoint, books: Path | None
+) -> "Accounts":
+    """Open the books of a model; without a folder they are kept in memory.
+
+    Raises:
+        ConfigError: a cap on the cost was set, and what a call costs is not known.
+        StoreError: the books cannot be read or written.
+    """
+    price, most = prices.find(model.location, config.prices), config.guards.max_usd
+    if most is not None and price is None:
+        raise ConfigError(
+            f"max_usd = {most:g} cannot be kept: nobody knows what {model.location} costs; give "
+            f"its price in a file of your own (`prices`, or {prices.OVERRIDE}), or leave max_usd "
+            "out"
+        )
+    return Accounts(
+        target=Target(endpoint.host, model.location, model.revision, config.reasoning_effort),
+        books=books,
+        answers=config.answers,
+        price=price,
+        dated=prices.dated(config.prices),
+        most=most,
+    )
 
 
 class Accounts:
@@ -92,9 +122,11 @@ class Accounts:
         bound = self.most_cost(call, batch)
         self._reserved -= bound or 0.0
         reply = self._checked(read(heard, call.scored[0] if call.scored else None))
-        if reply.answer is not None and _whole(call, reply):
-            self._answers.put(call.key, reply.answer)
-        self._enter(call.key, attempt, heard, reply, bound, batch)
+        try:
+            if reply.answer is not None and _whole(call, reply):
+                self._answers.put(call.key, reply.answer)
+        finally:  # what an answer cost is entered even where there is no room for the answer
+            self._enter(call.key, attempt, heard, reply, bound, batch)
         return reply
 
     def affords(self, call: Call) -> bool:

@@ -4,7 +4,8 @@
     answer  {"text": "m", "finish_reason": "length", "served": "gpt-6-sol-2026-05-01", ...}
 
 Only whole answers are kept, never a failure. SQLite in write-ahead mode: an answer that was put
-survives a killed process, and several processes may share the file.
+survives a killed process, and several processes may share the file. It begins to be when something
+is looked for in it.
 """
 
 import sqlite3
@@ -15,7 +16,9 @@ from pydantic import ValidationError
 
 from harness.errors import StoreError
 from harness.records import Record
+from harness.rows import unwritable
 
+_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
 _PATIENCE = 60.0  # seconds to wait for another process
 
 
@@ -44,27 +47,38 @@ class Answers:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._opened: sqlite3.Connection | None = None
+        if path is not None and path.exists():
+            self._open()
+
+    def _open(self) -> sqlite3.Connection:
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+            if self._path is not None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
             # One thread at a time uses it, but not always the same one.
-            self._file = sqlite3.connect(
-                path or ":memory:",
+            file = sqlite3.connect(
+                self._path or ":memory:",
                 timeout=_PATIENCE,
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("PRAGMA synchronous=NORMAL")
+            file.execute("PRAGMA journal_mode=WAL")
+            file.execute("PRAGMA synchronous=NORMAL")
             # Rarely, since the disk is waited for then.
-            self._file.execute("PRAGMA wal_autocheckpoint=10000")
+            file.execute("PRAGMA wal_autocheckpoint=10000")
             # The model that answered is part of the key: an alias may be moved to another one.
-            self._file.execute(
+            file.execute(
                 "CREATE TABLE IF NOT EXISTS answers (key TEXT, served TEXT, answer TEXT, "
                 "PRIMARY KEY (key, served)) WITHOUT ROWID"
             )
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
+        self._opened = file
+        return file
+
+    @property
+    def _file(self) -> sqlite3.Connection:
+        return self._opened or self._open()
 
     def get(self, key: str, served: str | None) -> Answer | None:
         """Find an answer of the model `served`; of any model, where that is None."""
@@ -89,9 +103,13 @@ class Answers:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def _unusable(self, error: Exception) -> StoreError:
+        if self._path and getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
+            return unwritable(self._path, OSError(str(error)))
         return StoreError(
             f"the answers in {self._path} cannot be used ({error}); make room or grant access; "
             "where the file is damaged, delete it, and what it held is asked again"

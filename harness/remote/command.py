@@ -6,17 +6,16 @@ harness judge ledger runs/micro
 """
 
 import asyncio
-import sys
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from harness.config import validate
+from harness.console import print_table
 from harness.engines.openai import OpenAI
 from harness.errors import StoreError
 from harness.protocols import Workload
@@ -72,7 +71,7 @@ def check(
     table.add_row("shut down", "no day known" if found.shutdown is None else f"on {found.shutdown}")
     table.add_row("log-probabilities", "yes" if found.logprobs else "no: verdicts are discrete")
     table.add_row("price", _priced(price, config.prices))
-    _print(table)
+    print_table(table)
     if found.warning:
         typer.echo(f"warning: {found.warning}", err=True)
 
@@ -121,7 +120,7 @@ def cost(
         table.add_row(evaluation, *_row(calls, priced, batch))
     table.add_section()
     table.add_row("total", *_row(total(asked.values()), priced, batch))
-    _print(table)
+    print_table(table)
     typer.echo(
         f"{models} models; typical sizes of {PROFILED}, nothing cached; prices of "
         f"{prices.dated(own_prices)}, to verify{', through the Batch API' if batch else ''}"
@@ -156,7 +155,7 @@ def show_ledger(
     table = Table("model", "at", "answers as", "calls", "tokens in", "out", "cost", box=None)
     for (host, model), made in groupby(entries, key=lambda entry: (entry.host, entry.model)):
         table.add_row(model, host, *_summed(ledger.summary(made)))
-    _print(table)
+    print_table(table)
 
 
 def _summed(summary: Summary) -> list[str]:
@@ -175,8 +174,3 @@ def _summed(summary: Summary) -> list[str]:
 
 def _dollars(value: float | None) -> str:
     return "unknown" if value is None else f"${value:,.2f}"
-
-
-def _print(table: Table) -> None:
-    """Print a table: as wide as the terminal, or, into a file or pipe, as wide as it needs."""
-    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)

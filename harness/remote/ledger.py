@@ -138,44 +138,56 @@ class Ledger:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        if path is None:
-            return
+        self._file: int | None = None
+        if path is not None and path.exists():
+            self._open(path)
+
+    def _open(self, path: Path) -> int:
+        """Open the file, which begins to be with its first line; cut off a torn last one."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            with self._alone():
+            with _alone(self._file):
                 os.truncate(self._file, path.read_bytes().rfind(b"\n") + 1)
         except OSError as error:
             raise unwritable(path, error) from error
+        return self._file
 
     def entries(self) -> list[Entry]:
         """Read what is there: of this process, of others, and of earlier attempts."""
         return read(self.path) if self.path else []
 
     def append(self, entry: Entry) -> None:
-        """Write an attempt down for good."""
+        """Write an attempt down for good.
+
+        Raises:
+            StoreError: the disk is full, or the file not to be written; no line is torn.
+        """
         if self.path is None:
             return
+        file = self._open(self.path) if self._file is None else self._file
         line = f"{entry.model_dump_json()}\n".encode()
-        with self._alone():
-            whole = os.fstat(self._file).st_size
+        with _alone(file):
+            whole = os.fstat(file).st_size
             try:
-                written = os.write(self._file, line)
+                written = os.write(file, line)
                 while written < len(line):  # a nearly full disk takes part of a line, then refuses
-                    written += os.write(self._file, line[written:])
+                    written += os.write(file, line[written:])
             except OSError as error:
-                os.truncate(self._file, whole)
+                os.truncate(file, whole)
                 raise unwritable(self.path, error) from error
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Close the file."""
-        if self.path is not None:
+        if self._file is not None:
             os.close(self._file)
+            self._file = None
+
+
+@contextmanager
+def _alone(file: int) -> Iterator[None]:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evals.head_to_head.evaluation import HeadToHead
 from harness.engines.scripted import Scripted
-from harness.errors import ConfigError, DataError
+from harness.errors import DataError
 from harness.microworld.engine import ExaminerEngine
 from harness.records import EvalResult, Failure, ModelRef, Score
 from harness.rows import RowLog
@@ -98,6 +98,17 @@ def test_one_unreadable_order_fails_the_item(duel, unreadable, own_first):
         metric = result.metric(name, "M0")
         assert (metric.n, metric.failed) == (5, 1)
     assert len(failed["p3"].details["verdicts"]) == 2
+
+
+def test_a_note_says_what_is_not_the_papers(duel):
+    _, result = duel(longer_is_better, (M0, said_by("M0")), (M1, said_by("M1")))
+    notes = {metric.name: metric.note for metric in result.metrics}
+    assert notes.pop("identical") == "", "which no judge is asked about"
+    [note] = set(notes.values())
+    assert note == (
+        "judged by judge, the paper's figures by GPT-4; the judge is asked by the rubric "
+        "microworld_compare, not by AlpacaEval's prompt"
+    )
 
 
 def test_who_meets_whom(duel):
@@ -255,11 +266,7 @@ def test_the_exact_examiner_referees(jsonl, fake, log):
     assert "judged in both orders by examiner (exact)" in results[1].description
 
 
-def test_without_a_judge_or_data_nothing_runs(duel, fake, log, tmp_path):
-    rows = log("rows")
-    duel.evaluation.answer(fake(said_by("M1")), rows)
-    with pytest.raises(ConfigError, match="needs a judge"):
-        duel.evaluation.mark(M1, rows, None, [])
+def test_without_data_nothing_runs(tmp_path):
     with pytest.raises(DataError, match="nowhere"):
         HeadToHead(HeadToHead.Config(data=str(tmp_path / "nowhere.jsonl")))
 
@@ -368,7 +375,7 @@ def test_stored_answers_are_checked_before_anything_runs(against, outputs, tmp_p
         against(outputs("twice.jsonl", twice))
     same = [{"prompt": "Say 1.", "response": "one"}] * 2
     assert against(outputs("same.jsonl", same)).metric("win", "same").n == 1
-    with pytest.raises(DataError, match="is empty"):
+    with pytest.raises(DataError, match="holds no answers"):
         against(outputs("empty.jsonl", []))
 
 
@@ -422,6 +429,7 @@ def test_the_published_prompt_of_alpaca_eval(jsonl, fake, log):
     assert "alpaca_eval@" in results[1].description
     assert results[1].judge.startswith("gpt-4 (")
     assert "), alpaca_eval@" in results[1].judge
+    assert {metric.note for metric in results[1].metrics} == {""}, "as the paper has it"
 
 
 def test_real_answers_meet_on_real_questions(fake, log):

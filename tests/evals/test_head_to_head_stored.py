@@ -142,6 +142,31 @@ def test_votes_of_several_people(store):
     assert tally(score(store("human.jsonl", rows))["x"], "y") == (1, 1, 1, 1)
 
 
+def test_turns_of_one_question_are_not_independent(store):
+    def judged(name, questions, turns):
+        rows = [
+            {"question_id": q, "turn": t, "model_1": "x", "model_2": "y", "judge": ["gpt-4", "p"]}
+            | {"g1_winner": "model_1" if q % 3 else "model_2"}
+            | {"g2_winner": "model_1" if q % 3 else "model_2"}
+            for q in range(questions)
+            for t in range(1, turns + 1)
+        ]
+        return score(store(name, rows))["x"]
+
+    once, twice = judged("once.jsonl", 30, 1), judged("twice.jsonl", 30, 2)
+    for name in ("win", "loss", "net_win"):
+        one, two = once.metric(name, "y"), twice.metric(name, "y")
+        assert (one.value, 2 * one.n) == (two.value, two.n)
+        assert two.high - two.low == pytest.approx(one.high - one.low, rel=0.15), "as sure as once"
+        assert one.low < one.value < one.high
+    never = twice.metric("tie", "y")
+    assert never.value == never.low == 0 < never.high == once.metric("tie", "y").high
+    wins = twice.metric("wins", "y")
+    assert (wins.value, wins.n) == (40, 60)
+    assert wins.low == pytest.approx(60 * twice.metric("win", "y").low)
+    assert {item.cluster for item in twice.items} == {str(q) for q in range(30)}
+
+
 def test_annotations_of_alpaca_eval_in_one_order_or_both(store):
     def annotation(instruction, preference, one="baseline", two="mine"):
         row = {"instruction": instruction, "output_1": "", "output_2": "", "annotator": "gpt"}

@@ -352,11 +352,8 @@ def test_the_exact_examiner_can_be_the_external_judge(jsonl, fake, log):
     assert result.metric("tie_rate").value == 1.0
 
 
-def test_without_the_external_judge_it_says_what_is_missing(agreement, fake, log):
-    rows, evaluation = log(), agreement(judges=["self", "external"])
-    evaluation.answer(fake(judging(POINTS)), rows)
-    with pytest.raises(ConfigError, match=r"add \[judge\].*`judges`"):
-        evaluation.mark(M1, rows, None, [])
+def test_only_the_external_judge_is_one_to_ask(agreement):
+    assert agreement(judges=["self", "external"]).needs_judge
     assert not agreement().needs_judge
 
 

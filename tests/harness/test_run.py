@@ -99,9 +99,10 @@ def test_iterations_may_grow_and_nothing_else_may_change(store):
         run(request(seed=7, evaluations=[{"name": "politeness", "questions": 5}]), store)
 
 
-def test_an_evaluation_that_needs_a_judge_is_refused_without_one(store):
-    with pytest.raises(ConfigError, match="head_to_head needs a judge"):
-        run(request(evaluations=["head_to_head"]), store)
+@pytest.mark.parametrize("name", ["alpaca_eval", "mt_bench", "head_to_head", "examiner"])
+def test_an_evaluation_that_needs_a_judge_is_refused_without_one(store, name):
+    with pytest.raises(ConfigError, match=f"{name} needs a judge"):
+        run(request(evaluations=[name]), store)
     assert not store.folder.exists()
 
 
@@ -265,7 +266,7 @@ def test_guards_may_be_loosened_and_nothing_beside_them(store):
 
 
 def test_what_training_needs_is_checked_before_m0_is_measured(store, monkeypatch):
-    def missing(trainer, model, seed):
+    def missing(trainer, model, seed, iterations):
         raise DataError("seeds.jsonl, line 2, is not JSON")
 
     monkeypatch.setattr("example_plugin.Renaming.check", missing)

@@ -40,7 +40,7 @@ class Politeness:
         self,
         model: ModelRef,
         log: RowLog,
-        judge: LoadedModel | None,
+        judge: LoadedModel,
         earlier: Sequence[EvalResult],
     ) -> EvalResult:
         items = tuple(
@@ -80,7 +80,7 @@ class Renaming:
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def check(self, model: ModelRef, seed: int) -> None:
+    def check(self, model: ModelRef, seed: int, iterations: int) -> None:
         """Nothing can be missing."""
 
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:

@@ -51,7 +51,7 @@ class SelfRewarding:
         if config.proposing.model is not None:
             locate(config.proposing.model)
 
-    def check(self, model: ModelRef, seed: int) -> None:
+    def check(self, model: ModelRef, seed: int, iterations: int) -> None:
         """Read the seeds, and find out whether the model's tokenizer and context will do."""
         human = seeds.load(self.config.seeds, self.config.held_out, seed)
         if self.config.seeds.annotator == "data":

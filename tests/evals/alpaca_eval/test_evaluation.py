@@ -10,7 +10,7 @@ from evals.alpaca_eval.evaluation import AlpacaEval
 from evals.alpaca_eval.judging import Pair
 from harness.data import catalogue
 from harness.engines.scripted import Scripted
-from harness.errors import ConfigError, DataError
+from harness.errors import DataError
 from harness.microworld.engine import ExaminerEngine
 from harness.records import EvalResult, Failure, ModelRef
 from tests.evals.alpaca_eval.judgements import Killed, OddsJudge, hardness
@@ -301,13 +301,6 @@ def test_the_official_references_are_those_in_the_data_folder(tmp_path, monkeypa
     known = catalogue.Catalogue({"alpaca_eval/gpt4_baseline.json": entry})
     monkeypatch.setattr(catalogue, "load", lambda: known)
     assert len(references.read("alpaca_eval").prompts) == 12
-
-
-def test_without_a_judge_nothing_is_marked(evaluation, fake, log):
-    rows = log()
-    evaluation.answer(fake(answer), rows)
-    with pytest.raises(ConfigError, match="needs a judge"):
-        evaluation.mark(M1, rows, None, [])
 
 
 def test_building_it_imports_nothing_heavy():

@@ -5,7 +5,6 @@ import pytest
 from pydantic import ValidationError
 
 from evals.mt_bench.evaluation import MTBench
-from harness.errors import ConfigError
 from harness.metering import Meter, MeteredModel, Silent
 from harness.microworld.engine import ExaminerEngine
 from harness.protocols import Evaluation, Scorer
@@ -438,14 +437,6 @@ def test_what_does_not_go_together_is_refused(bench, tmp_path):
         MTBench.Config(data=bench, mode="pair", corrected_references=tmp_path)
     with pytest.raises(ValidationError, match="belongs to pair mode"):
         MTBench.Config(data=bench, baseline=tmp_path)
-
-
-def test_without_a_judge_nothing_is_marked(bench, log, talker, echo):
-    evaluation = MTBench(MTBench.Config(data=bench))
-    rows = log("rows")
-    evaluation.answer(talker(echo("M1")), rows)
-    with pytest.raises(ConfigError, match="needs a judge"):
-        evaluation.mark(M1, rows, None, [])
 
 
 def test_it_is_a_plug_in(bench):

@@ -494,7 +494,6 @@ def test_check_finds_the_model_that_answers(tmp_path):
         books = tmp_path / "run" / "calls"
         engine.keep_books(books)
         engine.check(REF)
-        assert list(tmp_path.iterdir()) == []  # the folder is not the run's before it begins
         with engine.open(REF) as opened:
             assert opened.ref.fingerprint.startswith("judge-2026@")
         checked = json.loads((books / "checked-judge.json").read_text())

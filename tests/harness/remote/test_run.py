@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from harness.config import RunConfig
+from harness.config import JudgeGuards, RunConfig
 from harness.errors import BudgetExceeded, JudgeUnavailable, StoreError
+from harness.remote import ledger
+from harness.remote.accounts import LEDGER
 from harness.run import run
 from harness.store import Store
 from tests.judge_server import JudgeServer, without_logprobs
@@ -94,6 +96,49 @@ def test_a_judge_that_leaves_rows_unanswered_stops_the_run_or_costs_only_those(
     score = metrics(record)["score"]
     assert (score.value, score.n, score.failed) == (3.0, 11, 1)
     assert record.stages[0].evaluations[0].failures == {"server_error": 1}
+
+
+def entered(store):
+    return [(one.call, one.status) for one in ledger.read(store.books / LEDGER)]
+
+
+def test_a_check_that_fails_is_in_the_ledger_of_a_run_that_never_began(request_of, tmp_path):
+    store = Store(tmp_path / "run")
+    with JudgeServer(lambda body: "Score: 3", served="judge-2") as server:
+        asked = request_of(server)
+        pinned = asked.judge.model.model_copy(update={"revision": "judge-1"})
+        other = asked.judge.model_copy(update={"model": pinned})
+        with pytest.raises(JudgeUnavailable, match="pinned to judge-1"):
+            run(asked.model_copy(update={"judge": other}), store)
+        assert entered(store) == [("check", "ok")]
+        assert [path.name for path in store.folder.iterdir()] == ["calls"]
+        with pytest.raises(StoreError, match="holds no run"):
+            store.record()
+
+        record = run(asked, store)  # another request: nothing was begun
+    assert metrics(record)["score"].value == 3.0
+    assert entered(store)[:2] == [("check", "ok")] * 2
+    assert len(entered(store)) == 2 + 12
+
+
+def test_a_server_that_was_asked_for_nothing_leaves_no_folder(request_of, tmp_path):
+    store = Store(tmp_path / "run")
+    with JudgeServer(models=("another",)) as server, pytest.raises(JudgeUnavailable):
+        run(request_of(server), store)
+    assert not store.folder.exists()
+
+
+def test_a_judge_that_is_never_readable_is_not_paid_to_the_end(request_of, tmp_path):
+    store = Store(tmp_path / "run")
+    with JudgeServer(lambda body: "Well, well.") as server:
+        asked = request_of(server, calls={"concurrency": 2})
+        guarded = asked.judge.model_copy(update={"guards": JudgeGuards(unreadable=3)})
+        with pytest.raises(JudgeUnavailable, match=r"of 3 verdicts of judge .* not one could be"):
+            run(asked.model_copy(update={"judge": guarded}), store)
+        assert len(server.received) <= 1 + 3 + 2 + 1, "the check, the verdicts, and what was begun"
+        record = run(asked, store)  # the default has more patience than there are rows
+    score = metrics(record)["score"]
+    assert (score.value, score.n, score.failed) == (None, 0, 12)
 
 
 def test_a_judge_without_log_probabilities_is_read_by_its_text_and_said_to_be(tmp_path):
