@@ -77,7 +77,7 @@ def run(
         config = capped(config, max_usd)
     store = Store(out or DEFAULT_OUT / Path(request).stem)
     try:
-        with Display() as display:
+        with Display(store) as display:
             others = Store(answers_from) if answers_from else None
             record = run_stages(config, store, display, others)
         _report(config, record, store)

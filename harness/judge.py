@@ -24,8 +24,18 @@ from pathlib import Path
 from typing import cast
 
 from harness.errors import ConfigError, DataError
-from harness.protocols import Completion, LoadedModel, Message, Prompt, Request, Role, Sampling
+from harness.protocols import (
+    Completion,
+    LoadedModel,
+    Message,
+    Prompt,
+    Request,
+    Role,
+    Sampling,
+    Watched,
+)
 from harness.reading import (
+    TIE,
     Reader,
     expected_points,
     read_better,
@@ -194,12 +204,15 @@ class Judge:
             Request(id=id, prompt=self.rubric.prompt(values), sampling=self.sampling)
             for id, values in rows
         ]
+        compares = self.rubric.read is read_better
         for completion in self.model.generate(requests):
+            outcome = read_verdict(completion, self.rubric.read)
+            tell(self.model, completion, outcome, compares)
             yield Verdict(
                 id=completion.id,
                 index=completion.index,
                 text=completion.text,
-                outcome=read_verdict(completion, self.rubric.read),
+                outcome=outcome,
                 expected=(
                     expected_points(completion, lowest=self.rubric.lowest)
                     if self.sampling.top_logprobs
@@ -215,3 +228,22 @@ def read_verdict(completion: Completion, read: Reader) -> Outcome:
     if completion.finish_reason == "length":
         return Failure(reason="truncated", detail=completion.text[-160:])
     return read(completion.text)
+
+
+def tell(
+    judge: LoadedModel, completion: Completion, verdict: Outcome, compares: bool = False
+) -> None:
+    """Let those who watch the run know of a verdict that could not be read, and of a tie.
+
+    Args:
+        judge: Who wrote the verdict.
+        completion: As it was written; one that failed is known of.
+        verdict: As it was read.
+        compares: Whether it compares two answers, so that 0.5 is a tie.
+    """
+    if completion.failure is not None or not isinstance(judge, Watched):
+        return
+    if isinstance(verdict, Failure):
+        judge.unreadable(verdict.reason)
+    elif compares and verdict.value == TIE:
+        judge.tied()

@@ -153,6 +153,19 @@ class LoadedModel(Protocol):
         ...
 
 
+@runtime_checkable
+class Watched(Protocol):
+    """What a run adds to the models it hands out: it counts what their verdicts come to."""
+
+    def unreadable(self, reason: str) -> None:
+        """A verdict of the model could not be read."""
+        ...
+
+    def tied(self) -> None:
+        """A verdict of the model finds two answers alike."""
+        ...
+
+
 class Engine(Protocol):
     """Loads models. It knows nothing of tasks."""
 
@@ -293,6 +306,8 @@ class Workspace:
     """Name what is going on, so that progress is shown and its cost is accounted for."""
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)
     """Say how far a part is that asks no model: what, done, total."""
+    tied: Callable[[int], None] = field(default=lambda times: None)
+    """Say, in a part, how many prompts teach nothing because their answers were judged alike."""
     release: Callable[[], None] = field(default=lambda: None)
     """Give back the memory of the engine's model, which stays loaded between uses: call it
     before training."""
@@ -358,6 +373,7 @@ __all__ = [
     "Scorer",
     "Step",
     "Trainer",
+    "Watched",
     "Workload",
     "Workspace",
     "user",

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from harness.errors import ConfigError
-from harness.judge import ALPACA_EVAL, Rubric, pairwise
+from harness.judge import ALPACA_EVAL, Rubric, pairwise, tell
 from harness.protocols import LoadedModel, Request, Sampling, Step
 from harness.reading import identifier_probability, read_identifier
 from harness.records import Failure, Outcome, Record, Score
@@ -150,6 +150,7 @@ def ask(judge: LoadedModel, annotator: Annotator, pairs: Iterable[Pair], log: Ro
             steps=completion.steps and completion.steps[:1],
             failure=completion.failure,
         )
+        tell(judge, completion, annotator.read(verdict), compares=True)
         log.append(completion.id, verdict.model_dump(mode="json"))
 
 

@@ -16,7 +16,7 @@ from evals.mt_bench.answering import Answers
 from evals.mt_bench.prompts import Asked, JudgePrompts
 from evals.mt_bench.reading import Readers
 from harness import verdicts
-from harness.judge import read_verdict
+from harness.judge import read_verdict, tell
 from harness.protocols import Completion, LoadedModel, Request, Sampling
 from harness.records import Failure, Outcome
 from harness.rows import RowLog
@@ -59,7 +59,9 @@ class Panel:
                 owed[key] = asked
                 requests.append(Request(key, asked.prompt, replace(self.sampling, seed=repeat)))
         for completion in self.judge.generate(requests):
-            outcome = self._read(completion, owed[completion.id])
+            asked = owed[completion.id]
+            outcome = self._read(completion, asked)
+            tell(self.judge, completion, outcome, compares=asked.is_pair)
             reading = Reading(text=completion.text, outcome=outcome)
             log.append(completion.id, [reading.model_dump(mode="json")])
 

@@ -20,7 +20,7 @@ class Clock:
 def plain(width: int = 100) -> tuple[Display, io.StringIO, Clock]:
     """A display without a terminal."""
     out, clock = io.StringIO(), Clock()
-    return Display(Console(file=out, width=width, force_terminal=False), clock), out, clock
+    return Display(None, Console(file=out, width=width, force_terminal=False), clock), out, clock
 
 
 def terminal(width: int = 100) -> tuple[Display, io.StringIO, Clock]:
@@ -34,7 +34,7 @@ def terminal(width: int = 100) -> tuple[Display, io.StringIO, Clock]:
         color_system=None,
         _environ={"TERM": "xterm"},  # the tests' own terminal may be a dumb one
     )
-    return Display(console, clock), out, clock
+    return Display(None, console, clock), out, clock
 
 
 def last_line(display: Display, width: int = 100) -> str:
@@ -46,7 +46,7 @@ def last_line(display: Display, width: int = 100) -> str:
 
 
 def test_it_is_what_the_run_loop_asks_for():
-    display: DisplayProtocol = Display(Console(file=io.StringIO()))
+    display: DisplayProtocol = Display(console=Console(file=io.StringIO()))
     display.stage("00-evaluate", 1, 7)
 
 

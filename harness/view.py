@@ -1,0 +1,179 @@
+"""Draw an overview of a run, for a live display and for `harness status`.
+
+    1/3 00-evaluate  done       0:12  M0
+    2/3 01-train     under way  0:31  seeds, train SFT done; train M1
+    3/3 01-evaluate  to come
+
+    train M1  ━━━━━━━━━━━╸━━━━━━━━  61/110  0:14 elapsed  0:11 left
+    0:43 elapsed, over 0:11 left  $0.41  3 no_score, 1 truncated  12 ties
+
+Every line stays one line however narrow the terminal is. Names come from plug-ins and files, so
+that whatever could move the cursor is replaced.
+"""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.overview import (
+    Left,
+    Overview,
+    models_of,
+    rows_left,
+    stage_elapsed,
+    tokens_per_second,
+)
+from harness.records import Bill, Cost, PartUnderWay, Stage
+
+_LEAST_BAR, _LONGEST_BAR = 6, 20
+_GAP = 2
+_LEAST_STAGES = 3
+
+
+def whole(overview: Overview, now: float, width: int, lines: int) -> RenderableType:
+    """Draw everything, in at most so many lines where that can be."""
+    bottom: list[RenderableType] = [summary(overview, now)]
+    if overview.under_way is not None and overview.under_way.part is not None:
+        bottom.insert(0, part_line(overview.under_way.part, now, width))
+    room = max(lines - len(bottom) - 1, _LEAST_STAGES)
+    return Group(stages(overview, now, room), Text(""), *bottom)
+
+
+def stages(overview: Overview, now: float, most: int) -> Table:
+    """Tabulate the stages: those around the present one, where there is no room for all."""
+    first, last = _window(overview, most)
+    grid = Table.grid(padding=(0, _GAP, 0, 0), expand=False)
+    grid.add_column(no_wrap=True, style="dim")
+    for _ in range(2):
+        grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    if first:
+        grid.add_row("", f"{first} more", "done", "", "")
+    for number in range(first, last):
+        stage = overview.plan[number]
+        count = f"{number + 1}/{len(overview.plan)}"
+        state, time, text = _stage(overview, stage, now)
+        style = {"under way": "bold", "to come": "dim"}.get(state, "")
+        grid.add_row(count, str(stage), state, time, printable(text), style=style)
+    if rest := len(overview.plan) - last:
+        grid.add_row("", f"{rest} more", "to come", "", "", style="dim")
+    return grid
+
+
+def _window(overview: Overview, most: int) -> tuple[int, int]:
+    """Choose the stages to show, from and to: the present one and its neighbours."""
+    count = len(overview.plan)
+    if count <= most:
+        return 0, count
+    shown = max(most - 2, 1)  # two lines say how many more there are
+    first = min(max(len(overview.done) - shown // 2, 0), count - shown)
+    return first, first + shown
+
+
+def _stage(overview: Overview, stage: Stage, now: float) -> tuple[str, str, str]:
+    """Say of a stage its state, its time, and more."""
+    if (result := overview.result(stage)) is not None:
+        total = sum(result.costs.values(), Cost())
+        names = ", ".join(model.name for model in models_of(result))
+        return "done", clock(total.seconds), "  ".join(filter(None, (names, troubles(total))))
+    under_way = overview.under_way
+    if under_way is None or under_way.stage != stage:
+        return "to come", "", ""
+    time = clock(stage_elapsed(under_way, now))
+    if not overview.working:
+        return "begun", time, ""
+    to_come = [printable(name) for name in overview.parts_to_come(under_way)]
+    text = f"{len(under_way.ended)} parts done"
+    if to_come:
+        text += f", {len(to_come)} to come: {', '.join(to_come)}"
+    elif under_way.ended:
+        text += f": {', '.join(under_way.ended)}"
+    return "under way", time, text
+
+
+def part_line(part: PartUnderWay, now: float, width: int) -> Table:
+    """Draw the part under way in one line: the figures whole, then title and bar."""
+    figures = Text(part_figures(part, now), no_wrap=True, overflow="ellipsis")
+    room = width - len(figures) - 2 * _GAP
+    title = Text(printable(part.name))
+    title.truncate(max(room - _LEAST_BAR, _GAP), overflow="ellipsis")
+    bar = ProgressBar(
+        total=part.total,
+        completed=part.done,
+        width=max(min(room - len(title), _LONGEST_BAR), 1),
+        pulse=part.total is None,
+    )
+    line = Table.grid(padding=(0, _GAP, 0, 0))
+    line.add_row(title, bar, figures)
+    return line
+
+
+def part_figures(part: PartUnderWay, now: float) -> str:
+    """Say how far a part is: `61/110  1,240 tokens/s  0:14 elapsed  0:11 left  3 ties`."""
+    rows = f"{part.done:,}" if part.total is None else f"{part.done:,}/{part.total:,}"
+    speed, left = tokens_per_second(part, now), rows_left(part, now)
+    said = (
+        rows if part.done or part.total else "",
+        "" if speed is None else f"{speed:,.0f} tokens/s",
+        f"{clock(now - part.began)} elapsed",
+        "" if left is None else f"{clock(left)} left",
+        troubles(part.cost),
+    )
+    return "  ".join(filter(None, said))
+
+
+def summary(overview: Overview, now: float) -> Text:
+    """Say of the whole run in one line: time, money, failures and ties so far."""
+    total = sum((sum(result.costs.values(), Cost()) for result in overview.done), Cost())
+    if (under_way := overview.under_way) is not None:
+        parts = [*under_way.earlier.values(), *under_way.ended.values()]
+        parts += [under_way.part.cost] if under_way.part else []
+        total = sum(parts, total)
+    said = (time_line(overview, now), money(overview.bills), troubles(total))
+    return Text("  ".join(filter(None, said)), no_wrap=True, overflow="ellipsis")
+
+
+def time_line(overview: Overview, now: float) -> str:
+    """Say how long the run has taken, and may still take: `0:43 elapsed, over 0:11 left`."""
+    return f"{clock(overview.elapsed(now))} elapsed, {time_left(overview.left(now))}"
+
+
+def time_left(left: Left) -> str:
+    """Say an estimate, and what it is worth."""
+    if left.whole:
+        return f"about {clock(left.seconds)} left"
+    return f"over {clock(left.seconds)} left" if left.seconds >= 1 else "time left unknown"
+
+
+def money(bills: Sequence[Bill]) -> str:
+    """Say what models on servers have cost so far: nothing where none was asked."""
+    if not bills:
+        return ""
+    known = [bill.dollars for bill in bills if bill.dollars is not None]
+    unpriced = sum(bill.unpriced for bill in bills)
+    more = f" and {unpriced:,} calls of unknown cost" if unpriced else ""
+    return f"${sum(known):,.2f}{more}" if known else more.removeprefix(" and ")
+
+
+def troubles(cost: Cost) -> str:
+    """Say what could not be made or read, by cause, and how often answers were judged alike."""
+    causes = sorted(cost.failures.items(), key=lambda cause: (-cause[1], cause[0]))
+    failures = ", ".join(f"{count:,} {printable(reason)}" for reason, count in causes)
+    ties = f"{cost.ties:,} tie{'s' if cost.ties > 1 else ''}" if cost.ties else ""
+    return "  ".join(filter(None, (failures, ties)))
+
+
+def clock(seconds: float) -> str:
+    """Write a time as a clock: `0:07`, `1:02:03`."""
+    whole = int(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def printable(text: str) -> str:
+    """Replace what could move the cursor or hide text."""
+    return "".join(character if character.isprintable() else " " for character in text)
