@@ -28,7 +28,7 @@ from harness.store import Store
 REDRAWS_PER_SECOND = 4
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_BILLS = 2.0
-_TITLE_WIDTH = 26
+_TITLE_WIDTH = 24
 
 
 class Display:
@@ -114,7 +114,7 @@ class Display:
         if cost.new_tokens:
             tokens = f"{cost.new_tokens:,} tokens"
             speed = f"{cost.new_tokens / cost.seconds:,.0f} tokens/s" if cost.seconds else ""
-        figures = f"{rows:>12}{tokens:>15}{speed:>18}{_seconds(cost.seconds):>9}"
+        figures = f"{rows:>12}{tokens:>15}{speed:>16}{_seconds(cost.seconds):>9}"
         line = f"  {_title(part.name)}{figures}  {view.troubles(cost)}"
         self._print(Text(line.rstrip()))
 

@@ -93,7 +93,9 @@ class Overview:
             yield from self._rest_of_stage(at, now)
         for stage in self.plan:
             if self.result(stage) is None and (at is None or stage != at.stage):
-                yield from self._whole_stage(stage)
+                yield self.estimate(stage)
+                if stage == Stage(iteration=1, kind="evaluate") and self._trained(stage) is None:
+                    yield None  # the first training may hand back baselines, to be measured too
 
     def _rest_of_stage(self, under_way: UnderWay, now: float) -> Iterator[float | None]:
         stage, part = under_way.stage, under_way.part
@@ -120,16 +122,15 @@ class Overview:
             begun.add(self._kind(stage, under_way.part.name))
         return [kind for kind in self._paces(stage) if kind not in begun and kind != OTHER]
 
-    def _whole_stage(self, stage: Stage) -> Iterator[float | None]:
-        paces = self._paces(stage)
-        if not paces:
-            yield None
-            return
-        trained = self.result(Stage(iteration=stage.iteration, kind="train"))
-        models = 1 if stage.kind == "train" or not trained else 1 + len(trained.comparators)
-        yield sum(s if kind == OTHER else models * s for kind, s in paces.items())
-        if stage == Stage(iteration=1, kind="evaluate") and trained is None:
-            yield None  # the first training may hand back baselines, to be measured too
+    def estimate(self, stage: Stage) -> float | None:
+        """Estimate the seconds of a stage that has not begun; None where nobody knows."""
+        paces, trained = self._paces(stage), self._trained(stage)
+        models = 1 + len(trained.comparators) if trained and stage.kind == "evaluate" else 1
+        seconds = (pace if kind == OTHER else models * pace for kind, pace in paces.items())
+        return sum(seconds) if paces else None
+
+    def _trained(self, stage: Stage) -> StageResult | None:
+        return self.result(Stage(iteration=stage.iteration, kind="train"))
 
     def _paces(self, stage: Stage) -> dict[str, float]:
         """Tell the seconds of each kind of part of such a stage, when last it was done.

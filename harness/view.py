@@ -2,7 +2,7 @@
 
     1/3 00-evaluate  done       0:12  M0
     2/3 01-train     under way  0:31  seeds, train SFT done; train M1
-    3/3 01-evaluate  to come
+    3/3 01-evaluate  to come   ~0:12
 
     train M1  ━━━━━━━━━━━╸━━━━━━━━  61/110  0:14 elapsed  0:11 left
     0:43 elapsed, over 0:11 left  $0.41  3 no_score, 1 truncated  12 ties
@@ -11,7 +11,7 @@ Every line stays one line however narrow the terminal is. Names come from plug-i
 that whatever could move the cursor is replaced.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -31,6 +31,7 @@ from harness.records import Bill, Cost, PartUnderWay, Stage
 _LEAST_BAR, _LONGEST_BAR = 6, 20
 _GAP = 2
 _LEAST_STAGES = 3
+_STYLES = {"done": "", "under way": "bold", "begun": "", "to come": "dim"}
 
 
 def whole(overview: Overview, now: float, width: int, lines: int) -> RenderableType:
@@ -39,29 +40,29 @@ def whole(overview: Overview, now: float, width: int, lines: int) -> RenderableT
     if overview.under_way is not None and overview.under_way.part is not None:
         bottom.insert(0, part_line(overview.under_way.part, now, width))
     room = max(lines - len(bottom) - 1, _LEAST_STAGES)
-    return Group(stages(overview, now, room), Text(""), *bottom)
+    return Group(*stages(overview, now, room), Text(""), *bottom)
 
 
-def stages(overview: Overview, now: float, most: int) -> Table:
-    """Tabulate the stages: those around the present one, where there is no room for all."""
+def stages(overview: Overview, now: float, most: int) -> Iterator[Text]:
+    """Say of each stage how it stands; only of those around the present one, if room is short."""
     first, last = _window(overview, most)
-    grid = Table.grid(padding=(0, _GAP, 0, 0), expand=False)
-    grid.add_column(no_wrap=True, style="dim")
-    for _ in range(2):
-        grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, justify="right")
-    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    size = len(str(len(overview.plan)))
+    indent = " " * (2 * size + 1 + _GAP)
     if first:
-        grid.add_row("", f"{first} more", "done", "", "")
+        yield Text(f"{indent}{first} more done", style="dim")
     for number in range(first, last):
         stage = overview.plan[number]
-        count = f"{number + 1}/{len(overview.plan)}"
         state, time, text = _stage(overview, stage, now)
-        style = {"under way": "bold", "to come": "dim"}.get(state, "")
-        grid.add_row(count, str(stage), state, time, printable(text), style=style)
+        count = f"{number + 1:>{size}}/{len(overview.plan)}"
+        name = f"{stage!s:<11}  {state:<9}  {time:>7}  {printable(text)}"
+        yield Text.assemble(
+            (f"{count}  ", "dim"),
+            (name.rstrip(), _STYLES[state]),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
     if rest := len(overview.plan) - last:
-        grid.add_row("", f"{rest} more", "to come", "", "", style="dim")
-    return grid
+        yield Text(f"{indent}{rest} more to come", style="dim")
 
 
 def _window(overview: Overview, most: int) -> tuple[int, int]:
@@ -82,7 +83,8 @@ def _stage(overview: Overview, stage: Stage, now: float) -> tuple[str, str, str]
         return "done", clock(total.seconds), "  ".join(filter(None, (names, troubles(total))))
     under_way = overview.under_way
     if under_way is None or under_way.stage != stage:
-        return "to come", "", ""
+        estimate = overview.estimate(stage)
+        return "to come", "" if estimate is None else f"~{clock(estimate)}", ""
     time = clock(stage_elapsed(under_way, now))
     if not overview.working:
         return "begun", time, ""
@@ -139,7 +141,10 @@ def summary(overview: Overview, now: float) -> Text:
 
 def time_line(overview: Overview, now: float) -> str:
     """Say how long the run has taken, and may still take: `0:43 elapsed, over 0:11 left`."""
-    return f"{clock(overview.elapsed(now))} elapsed, {time_left(overview.left(now))}"
+    elapsed = f"{clock(overview.elapsed(now))} elapsed"
+    if len(overview.done) == len(overview.plan):
+        return elapsed
+    return f"{elapsed}, {time_left(overview.left(now))}"
 
 
 def time_left(left: Left) -> str:
