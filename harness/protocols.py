@@ -302,6 +302,8 @@ class Workspace:
     """Every model so far, oldest first, comparators included."""
     earlier: tuple[Path, ...] = ()
     """The folders of the training stages before this one, oldest first."""
+    run: str = ""
+    """What the run is called."""
     part: Callable[[str], AbstractContextManager[None]] = field(default=lambda name: nullcontext())
     """Name what is going on, so that progress is shown and its cost is accounted for."""
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)

@@ -315,6 +315,7 @@ class Progress:
             seed=self.bench.config.seed,
             lineage=tuple(self.lineage),
             earlier=tuple(self.store.stage_folder(s) for s in trained),
+            run=self.store.folder.absolute().name,
             part=self.meter.part,
             progress=self.meter.progress,
             tied=self.meter.tied,

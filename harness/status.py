@@ -97,6 +97,7 @@ def _says(store: Store, record: RunRecord, overview: Overview, worker: str | Non
     elif record.stopped:
         yield f"stopped: {record.stopped}"
     elif to_come:
-        yield f"{to_come} stage{'s' if to_come > 1 else ''} to come; give the same command to continue"
+        stages_to_come = f"{to_come} stage{'s' if to_come > 1 else ''} to come"
+        yield f"{stages_to_come}; give the same command to continue"
     else:
         yield "finished"

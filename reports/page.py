@@ -75,7 +75,7 @@ _NO_COSTS = "No finished stage has costs."
 def _state(record: RunRecord) -> str:
     """Say how far the run is."""
     missing = missing_stages(record)
-    done = len(record.stages)
+    done = sum(result.finished for result in record.stages)
     if record.stopped:
         why = visible(record.stopped)
         return f"Stopped after {done} of {done + len(missing)} stages: {why}"

@@ -133,7 +133,7 @@ def missing_stages(record: RunRecord) -> tuple[Stage, ...]:
     iterations = record.request.get("iterations")
     if not isinstance(iterations, int):
         return ()
-    done = {str(result.stage) for result in record.stages}
+    done = {str(result.stage) for result in record.stages if result.finished}
     return tuple(stage for stage in stages(iterations) if str(stage) not in done)
 
 

@@ -111,4 +111,5 @@ class Round:
                 self.name,
                 self.workspace.seed,
                 self.workspace.progress,
+                self.workspace.run,
             )
