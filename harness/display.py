@@ -52,6 +52,7 @@ class Display:
         self._tracker = Tracker(clock)
         self._next_line = float("inf")
         self._ledger = store.ledger() if store else None
+        self._entries: list[ledger.Entry] = []
         self._bills: tuple[Bill, ...] = ()
         self._next_bills = 0.0
         self._live = Live(
@@ -100,7 +101,8 @@ class Display:
         now = self._clock()
         if now >= self._next_line and (part := self._tracker.part_under_way()) is not None:
             self._next_line = now + SECONDS_BETWEEN_LINES
-            self._print(Text(f"  {_title(part.name)} {view.part_figures(part, now)}"))
+            figures = f"{view.part_figures(part, now)}  {view.troubles(cost)}"
+            self._print(Text(f"  {_title(part.name)} {figures}".rstrip()))
 
     def part_done(self, cost: Cost) -> None:
         """The part has ended."""
@@ -115,8 +117,10 @@ class Display:
             tokens = f"{cost.new_tokens:,} tokens"
             speed = f"{cost.new_tokens / cost.seconds:,.0f} tokens/s" if cost.seconds else ""
         figures = f"{rows:>12}{tokens:>15}{speed:>16}{_seconds(cost.seconds):>9}"
-        line = f"  {_title(part.name)}{figures}  {view.troubles(cost)}"
-        self._print(Text(line.rstrip()))
+        more = "  ".join(
+            filter(None, (view.money(cost.dollars, cost.unpriced), view.troubles(cost)))
+        )
+        self._print(Text(f"  {_title(part.name)}{figures}  {more}".rstrip()))
 
     def note(self, text: str) -> None:
         """Say something that should be read, and leave it on the screen."""
@@ -150,7 +154,9 @@ class Display:
         """What models on servers have cost, looked up now and then."""
         if self._ledger is not None and (now := self._clock()) >= self._next_bills:
             self._next_bills = now + SECONDS_BETWEEN_BILLS
-            self._bills = ledger.bills(self._ledger.entries())
+            if new := self._ledger.new():
+                self._entries += new
+                self._bills = ledger.bills(self._entries)
         return self._bills
 
 

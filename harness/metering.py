@@ -109,8 +109,15 @@ class Audience:
 class Meter:
     """The parts of a stage, what each cost, and how far the present one is."""
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: Display, spent: Callable[[], Cost] = Cost) -> None:
+        """Count for a display.
+
+        Args:
+            display: Who is told.
+            spent: Tells what calls of models on servers came to since it was asked last.
+        """
         self._display = display
+        self._spent = spent
         self._log: RowLog | None = None
         self._cost = Cost()
         self._asked = 0
@@ -134,11 +141,12 @@ class Meter:
     def part(self, name: str) -> Iterator[None]:
         """Account for a part; its cost is kept even where it is interrupted by an error."""
         self._display.part(name)
+        self._spent()  # outside of a part nobody is charged
         self._cost, self._asked, self._told, begun = Cost(), 0, None, time.perf_counter()
         try:
             yield
         finally:
-            cost = self._cost.model_copy(update={"seconds": time.perf_counter() - begun})
+            cost = self._cost + Cost(seconds=time.perf_counter() - begun) + self._spent()
             self._in_parts += cost.seconds
             self._keep(name, cost)
             self._display.part_done(cost)
@@ -161,17 +169,17 @@ class Meter:
 
     def finished(self, prompt_tokens: int, new_tokens: int) -> None:
         """A row came back."""
-        self._spend(Cost(rows=1, prompt_tokens=prompt_tokens, new_tokens=new_tokens))
+        self._add(Cost(rows=1, prompt_tokens=prompt_tokens, new_tokens=new_tokens))
 
     def failed(self, reason: str) -> None:
         """A row could not be made, or what it says could not be read."""
-        self._spend(Cost(failures={reason: 1}))
+        self._add(Cost(failures={reason: 1}))
 
     def tied(self, times: int = 1) -> None:
         """Answers were judged alike."""
-        self._spend(Cost(ties=times))
+        self._add(Cost(ties=times))
 
-    def _spend(self, cost: Cost) -> None:
+    def _add(self, cost: Cost) -> None:
         self._cost = self._cost + cost
         self._show()
 

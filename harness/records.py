@@ -177,6 +177,10 @@ class Cost(Record):
     """How often two answers, or all to a prompt, were judged alike."""
     failures: dict[str, int] = {}
     """By cause, completions that could not be made and verdicts that could not be read."""
+    dollars: float = 0.0
+    """What calls of models on servers came to, as far as that is known."""
+    unpriced: int = 0
+    """How many more of them may have cost something that nobody knows."""
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -186,6 +190,8 @@ class Cost(Record):
             new_tokens=self.new_tokens + other.new_tokens,
             ties=self.ties + other.ties,
             failures=dict(Counter(self.failures) + Counter(other.failures)),
+            dollars=self.dollars + other.dollars,
+            unpriced=self.unpriced + other.unpriced,
         )
 
 

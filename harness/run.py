@@ -183,7 +183,7 @@ class Progress:
         self.done: list[StageResult] = []
         self.found: dict[str, list[EvalResult]] = {e.name: [] for e in self.bench.evaluations}
         """By evaluation, the results so far, oldest model first."""
-        self.meter = Meter(self.display)
+        self.meter = Meter(self.display, self.store.ledger().spent)
         self.engine = KeptEngine(self.bench.engine.plugin, self.meter)
 
     def perform(self, stage: Stage) -> None:

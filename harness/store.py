@@ -308,7 +308,7 @@ class Store:
         return said if said.process == worker else None
 
     def ledger(self) -> ledger.Reader:
-        """Every attempt to call a model on a server."""
+        """Every attempt to call a model on a server, as it is added."""
         return ledger.Reader(self.books / ledger.LEDGER)
 
     def record(self) -> RunRecord:
@@ -355,7 +355,7 @@ class Store:
             environment=optional("environment.json"),
             stages=tuple(results),
             stopped=optional("stopped.json").get("stopped"),
-            bills=attempt(lambda: ledger.bills(self.ledger().entries()), ()),
+            bills=attempt(lambda: ledger.bills(self.ledger().new()), ()),
             unreadable=tuple(unreadable),
         )
 

@@ -49,20 +49,21 @@ def stages(overview: Overview, now: float, most: int) -> Iterator[Text]:
     size = len(str(len(overview.plan)))
     indent = " " * (2 * size + 1 + _GAP)
     if first:
-        yield Text(f"{indent}{first} more done", style="dim")
+        yield _line(Text(f"{indent}{first} more done", style="dim"))
     for number in range(first, last):
         stage = overview.plan[number]
         state, time, text = _stage(overview, stage, now)
         count = f"{number + 1:>{size}}/{len(overview.plan)}"
         name = f"{stage!s:<11}  {state:<9}  {time:>7}  {printable(text)}"
-        yield Text.assemble(
-            (f"{count}  ", "dim"),
-            (name.rstrip(), _STYLES[state]),
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+        yield _line(Text.assemble((f"{count}  ", "dim"), (name.rstrip(), _STYLES[state])))
     if rest := len(overview.plan) - last:
-        yield Text(f"{indent}{rest} more to come", style="dim")
+        yield _line(Text(f"{indent}{rest} more to come", style="dim"))
+
+
+def _line(text: Text) -> Text:
+    """Keep a text on one line."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _window(overview: Overview, most: int) -> tuple[int, int]:
@@ -80,7 +81,7 @@ def _stage(overview: Overview, stage: Stage, now: float) -> tuple[str, str, str]
     if (result := overview.result(stage)) is not None:
         total = sum(result.costs.values(), Cost())
         names = ", ".join(model.name for model in models_of(result))
-        return "done", clock(total.seconds), "  ".join(filter(None, (names, troubles(total))))
+        return "done", clock(total.seconds), "  ".join(filter(None, (names, extras(total))))
     under_way = overview.under_way
     if under_way is None or under_way.stage != stage:
         estimate = overview.estimate(stage)
@@ -99,7 +100,7 @@ def _stage(overview: Overview, stage: Stage, now: float) -> tuple[str, str, str]
 
 def part_line(part: PartUnderWay, now: float, width: int) -> Table:
     """Draw the part under way in one line: the figures whole, then title and bar."""
-    figures = Text(part_figures(part, now), no_wrap=True, overflow="ellipsis")
+    figures = _line(Text(part_figures(part, now)))
     room = width - len(figures) - 2 * _GAP
     title = Text(printable(part.name))
     title.truncate(max(room - _LEAST_BAR, _GAP), overflow="ellipsis")
@@ -115,7 +116,7 @@ def part_line(part: PartUnderWay, now: float, width: int) -> Table:
 
 
 def part_figures(part: PartUnderWay, now: float) -> str:
-    """Say how far a part is: `61/110  1,240 tokens/s  0:14 elapsed  0:11 left  3 ties`."""
+    """Say how far a part is: `61/110  1,240 tokens/s  0:14 elapsed  0:11 left`."""
     rows = f"{part.done:,}" if part.total is None else f"{part.done:,}/{part.total:,}"
     speed, left = tokens_per_second(part, now), rows_left(part, now)
     said = (
@@ -123,7 +124,6 @@ def part_figures(part: PartUnderWay, now: float) -> str:
         "" if speed is None else f"{speed:,.0f} tokens/s",
         f"{clock(now - part.began)} elapsed",
         "" if left is None else f"{clock(left)} left",
-        troubles(part.cost),
     )
     return "  ".join(filter(None, said))
 
@@ -135,8 +135,8 @@ def summary(overview: Overview, now: float) -> Text:
         parts = [*under_way.earlier.values(), *under_way.ended.values()]
         parts += [under_way.part.cost] if under_way.part else []
         total = sum(parts, total)
-    said = (time_line(overview, now), money(overview.bills), troubles(total))
-    return Text("  ".join(filter(None, said)), no_wrap=True, overflow="ellipsis")
+    said = (time_line(overview, now), bill(overview.bills), troubles(total))
+    return _line(Text("  ".join(filter(None, said))))
 
 
 def time_line(overview: Overview, now: float) -> str:
@@ -154,14 +154,21 @@ def time_left(left: Left) -> str:
     return f"over {clock(left.seconds)} left" if left.seconds >= 1 else "time left unknown"
 
 
-def money(bills: Sequence[Bill]) -> str:
-    """Say what models on servers have cost so far: nothing where none was asked."""
-    if not bills:
-        return ""
-    known = [bill.dollars for bill in bills if bill.dollars is not None]
-    unpriced = sum(bill.unpriced for bill in bills)
-    more = f" and {unpriced:,} calls of unknown cost" if unpriced else ""
-    return f"${sum(known):,.2f}{more}" if known else more.removeprefix(" and ")
+def bill(bills: Sequence[Bill]) -> str:
+    """Say what models on servers have cost so far; nothing where none was asked."""
+    return money(sum(one.dollars or 0.0 for one in bills), sum(one.unpriced for one in bills))
+
+
+def money(known: float, unpriced: int) -> str:
+    """Say what calls came to, and how many more cost something that nobody knows."""
+    dollars = f"${known:,.2f}" if known >= 0.1 else f"${known:.4f}"
+    more = f"{unpriced:,} calls of unknown cost" if unpriced else ""
+    return " and ".join(filter(None, (dollars if known else "", more)))
+
+
+def extras(cost: Cost) -> str:
+    """Say what is not always there: money, failures and ties."""
+    return "  ".join(filter(None, (money(cost.dollars, cost.unpriced), troubles(cost))))
 
 
 def troubles(cost: Cost) -> str:

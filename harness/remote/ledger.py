@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.errors import StoreError
-from harness.records import Bill, Record
+from harness.records import Bill, Cost, Record
 from harness.remote.replies import Status
 from harness.rows import unwritable
 
@@ -132,12 +132,11 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._entries: list[Entry] = []
-        self._whole = 0
-        """How many bytes have been read: whole lines only."""
+        self._whole = self._lines = 0
+        """How many bytes and lines have been read: whole lines only."""
 
-    def entries(self) -> list[Entry]:
-        """Read what there is by now; a torn last line, all a kill can leave, is not there yet.
+    def new(self) -> list[Entry]:
+        """Read what was added since the last call; a torn last line is not there yet.
 
         Raises:
             StoreError: a line is damaged.
@@ -147,31 +146,38 @@ class Reader:
         try:
             with self.path.open("rb") as file:
                 file.seek(self._whole)
-                new = file.read()
+                added = file.read()
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror or error}") from error
-        for line in new.split(b"\n")[:-1]:
-            self._entries.append(self._entry(line))
+        entries = []
+        for line in added.split(b"\n")[:-1]:
+            self._lines += 1
+            entries.append(self._entry(line))
             self._whole += len(line) + 1
-        return self._entries
+        return entries
+
+    def spent(self) -> Cost:
+        """Add up what the attempts since the last call came to."""
+        added = summary(self.new())
+        return Cost(dollars=added.dollars or 0.0, unpriced=added.unpriced)
 
     def _entry(self, line: bytes) -> Entry:
         try:
             return Entry.model_validate_json(line)
         except ValidationError as error:
             raise StoreError(
-                f"{self.path}, line {len(self._entries) + 1}, is no entry of a ledger; restore the "
+                f"{self.path}, line {self._lines}, is no entry of a ledger; restore the "
                 "file: it says what was spent"
             ) from error
 
 
 def read(path: Path) -> list[Entry]:
-    """Read a ledger; see `Reader`.
+    """Read a whole ledger; a torn last line, all that a kill can leave, is not there yet.
 
     Raises:
         StoreError: a line is damaged.
     """
-    return Reader(path).entries()
+    return Reader(path).new()
 
 
 class Ledger:
