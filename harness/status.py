@@ -43,14 +43,14 @@ def watch(store: Store, console: Console) -> None:
     Raises:
         StoreError: there is no run.
     """
-    with Live(_drawn(store, console), console=console, auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False, transient=True) as live:
         while store.worker() is not None:
             began = time.monotonic()
             live.update(_drawn(store, console), refresh=True)
             # Reading a large run takes a while; looking on must not slow it down.
             looked = time.monotonic() - began
             time.sleep(max(_LEAST_PAUSE, _PAUSES_PER_LOOK * looked))
-        live.update(_drawn(store, console), refresh=True)
+    show(store, console)
 
 
 def _drawn(store: Store, console: Console) -> RenderableType:

@@ -90,10 +90,11 @@ def _stage(overview: Overview, stage: Stage, now: float) -> tuple[str, str, str]
     if not overview.working:
         return "begun", time, ""
     to_come = [printable(name) for name in overview.parts_to_come(under_way)]
-    text = f"{len(under_way.ended)} parts done"
+    ended = len(under_way.ended)
+    text = f"{ended} part{'' if ended == 1 else 's'} done"
     if to_come:
         text += f", {len(to_come)} to come: {', '.join(to_come)}"
-    elif under_way.ended:
+    elif ended:
         text += f": {', '.join(under_way.ended)}"
     return "under way", time, text
 

@@ -42,7 +42,7 @@ def test_the_whole_run_at_a_glance():
         Overview(stages(1), (M0,), NOW, bills=(BILL,))
     )
     assert first == "1/3  00-evaluate  done          0:12  M0  3 no_score, 1 truncated"
-    assert second == "2/3  01-train     under way     0:20  1 parts done: seeds"
+    assert second == "2/3  01-train     under way     0:20  1 part done: seeds"
     assert third == "3/3  01-evaluate  to come      ~0:12"
     assert blank == ""
     assert part.startswith("train SFT  ━━")
