@@ -189,7 +189,10 @@ class Cost(Record):
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             new_tokens=self.new_tokens + other.new_tokens,
             ties=self.ties + other.ties,
-            failures=dict(Counter(self.failures) + Counter(other.failures)),
+            # Most have none, and rows are added up one by one.
+            failures=dict(Counter(self.failures) + Counter(other.failures))
+            if self.failures and other.failures
+            else self.failures or other.failures,
             dollars=self.dollars + other.dollars,
             unpriced=self.unpriced + other.unpriced,
         )
