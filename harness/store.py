@@ -452,7 +452,7 @@ def _checked(kind: type[R], value: Any, path: Path) -> R:
         return kind.model_validate(value)
     except ValidationError as error:
         raise StoreError(
-            f"{path} is not a {kind.__name__} of this version "
+            f"{path} is no {kind.__name__} of this version "
             f"({error.error_count()} fields differ); begin anew, or use the version it is from"
         ) from error
 

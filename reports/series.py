@@ -101,7 +101,7 @@ def models(record: RunRecord) -> tuple[ModelRef, ...]:
     found: dict[str, ModelRef] = {}
     for result in record.stages:
         for model in (*result.comparators, result.model):
-            found.setdefault(model.name, model)
+            found[model.name] = model  # more is known of it once it has been measured
     return tuple(found.values())
 
 

@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_named(store):
     run(RunConfig.model_validate(REQUEST), store)
     (store.folder / "stages" / "01-train" / "stage.json").write_text("{}")
     (store.folder / "stages" / "01-train" / "costs.jsonl").write_text("{}\n")
-    assert "cannot be read: stages/01-train/stage.json is not a StageResult" in shown(store)
+    assert "cannot be read: stages/01-train/stage.json is no StageResult" in shown(store)
 
 
 def test_a_run_is_followed_until_it_ends(store, monkeypatch):

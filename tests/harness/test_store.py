@@ -38,10 +38,10 @@ def test_a_file_of_another_version_is_named_and_left_out(store):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"new": 1, "newer": 2}))
     record = store.record()
     [said] = record.unreadable
-    assert said.startswith("stages/01-evaluate/M1/politeness.json is not a EvalResult of this")
+    assert said.startswith("stages/01-evaluate/M1/politeness.json is no EvalResult of this")
     assert "2 fields differ" in said
     assert [one.model for one in record.stages[2].evaluations] == ["SFT"]
-    with pytest.raises(StoreError, match="not a EvalResult"):
+    with pytest.raises(StoreError, match="no EvalResult"):
         store.evaluation_result(SECOND, "M1", "politeness")  # to go on is another matter
 
 
