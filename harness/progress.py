@@ -1,7 +1,10 @@
 """Follow a run from what a display is told, and leave word of it for other processes.
 
-tracker.stage(Position(...)); tracker.part("judge"); tracker.rows(512, 1024, Cost(...))
-tracker.under_way()   ->   UnderWay(stage=02-train, part=PartUnderWay(name="judge", done=512 ...
+    tracker.part("judge")
+    tracker.rows(512, 1024, Cost(rows=512))
+    tracker.under_way()   ->   UnderWay(part=PartUnderWay(name="judge", done=512, ...), ...)
+
+The word is a small file that is written when a part begins, and at most once a second in it.
 """
 
 import os

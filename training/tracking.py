@@ -51,7 +51,7 @@ def followed(trackers: Sequence[str], folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for variable in ours:
-            del os.environ[variable]
         if "wandb" in trackers:
             import_module("wandb").finish()  # or the next training would go on with its curves
+        for variable in ours:
+            del os.environ[variable]

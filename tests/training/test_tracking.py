@@ -1,5 +1,7 @@
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
@@ -54,6 +56,20 @@ def test_a_place_of_the_users_own_goes_before(
         assert os.environ["TENSORBOARD_LOGGING_DIR"] == "elsewhere"
     assert os.environ["TENSORBOARD_LOGGING_DIR"] == "elsewhere"
     assert not list(tmp_path.iterdir())
+
+
+def test_each_training_is_a_run_of_its_own_in_wandb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = []
+    fake = SimpleNamespace(finish=lambda: finished.append(os.environ.get("WANDB_DIR")))
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.delenv("WANDB_DIR", raising=False)
+    with pytest.raises(RuntimeError), tracking.followed(["wandb"], tmp_path):
+        assert Path(os.environ["WANDB_DIR"]).is_dir()
+        raise RuntimeError("diverged")
+    assert finished == [str(tmp_path / "wandb")]
+    assert "WANDB_DIR" not in os.environ
 
 
 def test_a_tracker_that_is_missing_is_found_before_anything_runs(
