@@ -47,7 +47,7 @@ class Left:
 
 def rows_left(part: PartUnderWay, now: float) -> float | None:
     """Estimate the seconds to come of a part from its own rate; None where that is not known."""
-    made, elapsed = part.done - part.earlier, now - part.began
+    made, elapsed = part.done - part.earlier, now - (part.since or part.began)
     # The first rows come after a whole batch, or after loading: nothing to go by yet.
     if part.total is None or made <= 0 or elapsed <= 0 or made < _LEAST_SHARE * part.total:
         return None

@@ -29,7 +29,8 @@ class Tracker:
         self._part: tuple[str, float] | None = None
         self._rows: tuple[int, int | None, Cost] = 0, None, Cost()
         self._earlier: int | None = None
-        """How many rows were there when the part began; None before it told of any."""
+        """How many rows were there when counting began; None before it told of any."""
+        self._since = 0.0
         self._to_come: list[str] = []
 
     def stage(self, position: Position) -> None:
@@ -43,14 +44,18 @@ class Tracker:
         if title in self._to_come:
             self._to_come.remove(title)
         self._rows, self._earlier = (0, None, Cost()), None
-        self._part = title, self._clock()
+        self._since = self._clock()
+        self._part = title, self._since
 
     def rows(self, done: int, total: int | None, cost: Cost) -> None:
         """So many rows of the part are there by now.
 
-        A first call that brings several, and none that was counted, tells of an earlier attempt.
+        A first call that brings several, and none that was counted, tells of an earlier attempt;
+        one that brings fewer than the one before, that something else is counted now.
         """
-        if self._earlier is None:
+        if done < self._rows[0]:
+            self._earlier, self._since = done, self._clock()
+        if self._earlier is None and done:
             self._earlier = done if done > 1 and not cost.rows else 0
         self._rows = done, total, cost
 
@@ -68,6 +73,7 @@ class Tracker:
         return PartUnderWay(
             name=part[0],
             began=part[1],
+            since=self._since,
             done=done,
             total=total,
             earlier=self._earlier or 0,

@@ -281,7 +281,9 @@ class PartUnderWay(Record):
     total: int | None = None
     """How many rows (or steps) there are to do; None where nobody knows."""
     earlier: int = 0
-    """How many of them were there already when the process came to it."""
+    """How many of them were there already when counting began."""
+    since: float | None = None
+    """When that was, if later than the part: first reference passes may be counted, then steps."""
     cost: Cost = Cost()
     """What this process has spent on it; its seconds are counted when it ends."""
 

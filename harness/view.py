@@ -182,7 +182,7 @@ def troubles(cost: Cost) -> str:
 
 def clock(seconds: float) -> str:
     """Write a time as a clock: `0:07`, `1:02:03`."""
-    whole = int(seconds)
+    whole = max(int(seconds), 0)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 

@@ -1,7 +1,7 @@
 import json
 import time
 
-from harness.overview import Position
+from harness.overview import Position, rows_left
 from harness.progress import ProgressFile, Tracker
 from harness.records import Cost, PartUnderWay, Stage
 from harness.run import stages
@@ -32,7 +32,7 @@ def test_a_tracker_knows_where_the_run_is():
     tracker.rows(2, 8, Cost(rows=2, new_tokens=40))
     told = tracker.under_way()
     assert told.part == PartUnderWay(
-        name="M0/a", began=100, done=2, total=8, cost=Cost(rows=2, new_tokens=40)
+        name="M0/a", began=100, since=100, done=2, total=8, cost=Cost(rows=2, new_tokens=40)
     )
     assert told.to_come == ("M0/b",)
     assert told.earlier == {"M0/a": Cost(seconds=3)}
@@ -51,6 +51,29 @@ def test_the_first_thing_a_part_tells_may_be_of_an_earlier_attempt():
     tracker.part("judge")
     tracker.rows(4, 400, Cost(rows=4))
     assert tracker.part_under_way().earlier == 0
+
+
+def test_steps_after_a_reference_pass_have_a_rate_of_their_own():
+    clock = Clock()
+    tracker = Tracker(clock)
+    tracker.stage(position())
+    tracker.part("train")
+    tracker.rows(16, 300, Cost())
+    tracker.rows(300, 300, Cost())
+    clock.now += 30
+    tracker.rows(1, 34, Cost())
+    clock.now += 10
+    tracker.rows(6, 34, Cost())
+    assert rows_left(tracker.part_under_way(), clock.now) == 56
+
+
+def test_nothing_done_yet_says_nothing_of_an_earlier_attempt():
+    tracker = Tracker()
+    tracker.stage(position())
+    tracker.part("prompts")
+    tracker.rows(0, 300, Cost())
+    tracker.rows(120, 300, Cost())
+    assert tracker.part_under_way().earlier == 120
 
 
 def test_other_processes_are_told_at_most_once_a_second(tmp_path):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from harness.errors import ConfigError
 from harness.records import ModelRef
@@ -15,8 +16,7 @@ from training.sft import SFT, Example, fine_tune
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Read a folder of TensorBoard's back: [(step, value), ...] by name."""
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    events = accumulator.EventAccumulator(str(folder))
+    events = EventAccumulator(str(folder))
     events.Reload()
     return {
         tag: [(event.step, event.value) for event in events.Scalars(tag)]
