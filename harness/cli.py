@@ -5,6 +5,7 @@ Light by design: nothing here, nor anything it imports at the top, imports torch
 
 import json
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
@@ -13,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import machine, plugins
+from harness import machine, plugins, status
 from harness.compare import compare
-from harness.config import PRESETS, RunConfig, capped, presets, read_config, validate
-from harness.console import print_table
+from harness.config import PRESETS, Choice, RunConfig, capped, presets, read_config, validate
+from harness.console import as_wide_as_needed, print_table
 from harness.data.command import data
 from harness.display import Display
 from harness.errors import ConfigError, HarnessError
@@ -25,7 +26,6 @@ from harness.protocols import Scorer
 from harness.records import RunRecord
 from harness.remote.command import judge
 from harness.run import run as run_stages
-from harness.run import stages
 from harness.store import Store
 
 app = typer.Typer(
@@ -79,10 +79,10 @@ def run(
         config = capped(config, max_usd)
     store = Store(out or DEFAULT_OUT / Path(request).stem)
     try:
-        with Display() as display:
+        with Display(store) as display:
             others = Store(answers_from) if answers_from else None
             record = run_stages(config, store, display, others)
-        _report(config, record, store)
+        _report(config.reports, record, store)
     except KeyboardInterrupt as error:
         typer.echo("harness: interrupted; the same command continues", err=True)
         raise typer.Exit(130) from error
@@ -92,37 +92,23 @@ def run(
 def report(folder: Folder) -> None:
     """Write a run's reports again, from its records alone; a run that is under way has them too."""
     record = Store(folder).record()
-    config = _asked(record)
-    _report(config, record, Store(folder))
+    _report(_reports(record), record, Store(folder))
 
 
 app.command()(compare)
 
 
-@app.command()
-def status(folder: Folder) -> None:
-    """Say how far a run is."""
-    store = Store(folder)
-    record = store.record()
-    done = {str(result.stage): result for result in record.stages}
-    plan = stages(_asked(record).iterations)
-    table = Table("stage", "state", "seconds", "models", box=None)
-    for stage in plan:
-        result = done.get(str(stage))
-        if result is None:
-            begun = store.stage_folder(stage).exists()
-            table.add_row(str(stage), "begun" if begun else "to come", "", "")
-        else:
-            seconds = sum(cost.seconds for cost in result.costs.values())
-            models = ", ".join(model.name for model in (*result.comparators, result.model))
-            table.add_row(str(stage), "done", f"{seconds:.1f}", models)
-    print_table(table)
-    if worker := store.worker():
-        typer.echo(f"running, process {worker}")
-    elif record.stopped:
-        typer.echo(f"stopped: {record.stopped}")
-    elif len(done) < len(plan):
-        typer.echo(f"{len(plan) - len(done)} stages to come; give the same command to continue")
+@app.command("status")
+def show_status(
+    folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it ends.")] = False,
+) -> None:
+    """Say how far a run is, also while it works: its stages, rows, failures, money, time left."""
+    console = as_wide_as_needed()
+    try:
+        (status.watch if watch else status.show)(Store(folder), console)
+    except KeyboardInterrupt as error:
+        raise typer.Exit(130) from error
 
 
 @app.command()
@@ -190,15 +176,21 @@ def doctor() -> None:
         raise HarnessError(f"missing: {', '.join(missing)}; run `make setup` again")
 
 
-def _asked(record: RunRecord) -> RunConfig:
-    """Read a record's request, without what the store pinned beside it."""
+def _reports(record: RunRecord) -> Sequence[Choice]:
+    """Read which reports a record's request asks for, or take the default ones."""
+    # Without what the store pinned beside it.
     asked = {key: value for key, value in record.request.items() if key != "contents"}
-    return validate(RunConfig, asked, "the run's request")
+    try:
+        return validate(RunConfig, asked, "the run's request").reports
+    except ConfigError as error:
+        typer.echo(f"harness: {error}; its reports are the default ones", err=True)
+        default: Sequence[Choice] = RunConfig.model_fields["reports"].default
+        return default
 
 
-def _report(config: RunConfig, record: RunRecord, store: Store) -> None:
-    """Render every report that the request names, show what can be shown, and say where each is."""
-    reports = [plugins.build(plugins.REPORTS, choice).plugin for choice in config.reports]
+def _report(choices: Sequence[Choice], record: RunRecord, store: Store) -> None:
+    """Render every report that is chosen, show what can be shown, and say where each is."""
+    reports = [plugins.build(plugins.REPORTS, choice).plugin for choice in choices]
     written = [report.render(record, store.folder) for report in reports]
     for report in reports:
         if isinstance(report, ShownReport):

@@ -8,7 +8,12 @@ from rich.table import Table
 _UNBOUNDED = 400
 
 
-def print_table(table: Table) -> None:
-    """Print a table: as wide as the terminal, or, into a file or pipe, as wide as it needs."""
+def as_wide_as_needed() -> Console:
+    """Write as wide as the terminal, or, into a file or pipe, as wide as it needs."""
     width = None if sys.stdout.isatty() else _UNBOUNDED
-    Console(width=width, markup=False, emoji=False).print(table)
+    return Console(width=width, markup=False, emoji=False)
+
+
+def print_table(table: Table) -> None:
+    """Print a table."""
+    as_wide_as_needed().print(table)

@@ -19,6 +19,7 @@ from harness.protocols import (
     LogLikelihood,
     Prompt,
     Request,
+    Watched,
 )
 from harness.records import Failure, ModelRef, Outcome
 
@@ -53,12 +54,14 @@ class ExternalJudge:
         """Count the prompt's tokens as `generate` would see them."""
         return self._model.count_tokens(prompt)
 
-    def heard(self, verdict: Completion, outcome: Outcome) -> None:
+    def heard(self, verdict: Completion, outcome: Outcome, *, tied: bool) -> None:
         """Take note of how a verdict was read.
 
         Raises:
             JudgeUnavailable: as many as may be were unreadable, and none was not.
         """
+        if isinstance(self._model, Watched):
+            self._model.heard(verdict, outcome, tied=tied)
         if not isinstance(outcome, Failure):
             self._understood = True
         if self._understood or not isinstance(outcome, Failure):

@@ -24,9 +24,18 @@ from pathlib import Path
 from typing import cast
 
 from harness.errors import ConfigError, DataError
-from harness.external_judge import ExternalJudge
-from harness.protocols import Completion, LoadedModel, Message, Prompt, Request, Role, Sampling
+from harness.protocols import (
+    Completion,
+    LoadedModel,
+    Message,
+    Prompt,
+    Request,
+    Role,
+    Sampling,
+    Watched,
+)
 from harness.reading import (
+    TIE,
     Reader,
     expected_points,
     points_probabilities,
@@ -35,7 +44,7 @@ from harness.reading import (
     read_points,
     read_ranking,
 )
-from harness.records import Failure, Outcome
+from harness.records import Failure, Outcome, Score
 
 _CHATML = re.compile(r"<\|im_start\|>(system|user|assistant)\n(.*?)<\|im_end\|>", re.DOTALL)
 
@@ -205,7 +214,8 @@ class Judge:
             for id, values in rows
         ]
         read = partial(read_verdict, read=self.rubric.read)
-        for completion, outcome in hear(self.model, requests, read):
+        compares = self.rubric.read is read_better
+        for completion, outcome in hear(self.model, requests, read, compares=compares):
             yield Verdict(
                 id=completion.id,
                 index=completion.index,
@@ -227,19 +237,33 @@ class Judge:
 
 
 def hear(
-    model: LoadedModel, requests: Iterable[Request], read: Callable[[Completion], Outcome]
+    model: LoadedModel,
+    requests: Iterable[Request],
+    read: Callable[[Completion], Outcome],
+    *,
+    compares: bool = False,
 ) -> Iterator[tuple[Completion, Outcome]]:
     """Ask for verdicts, and read each as it comes in, in any order.
+
+    Args:
+        model: Who judges.
+        requests: What it is asked.
+        read: How a verdict is read.
+        compares: Whether verdicts compare two answers, so that 0.5 is a tie.
 
     Raises:
         JudgeUnavailable: after so many verdicts that it may be given up for: nothing that the run's
             judge says can be read.
     """
+    watched = model if isinstance(model, Watched) else None
     for completion in model.generate(requests):
         outcome = read(completion)
         yield completion, outcome
-        if isinstance(model, ExternalJudge):  # by now the verdict is in a log
-            model.heard(completion, outcome)
+        if watched:  # by now the verdict is in a log
+            watched.heard(completion, outcome, tied=compares and outcome == _TIED)
+
+
+_TIED = Score(value=TIE)
 
 
 def read_verdict(completion: Completion, read: Reader) -> Outcome:

@@ -4,13 +4,15 @@ Plug-ins ask models; progress, tokens and seconds are counted around them, so th
 to do it and none can forget it.
 """
 
+import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import ClassVar, Protocol
 
 from harness.errors import HarnessError, StoreError
+from harness.overview import OTHER, Position
 from harness.protocols import (
     Completion,
     Continuation,
@@ -20,26 +22,25 @@ from harness.protocols import (
     Prompt,
     Request,
 )
-from harness.records import Cost, ModelRef
+from harness.records import Cost, Failure, ModelRef, Outcome
 from harness.rows import RowLog
 
-OTHER = "loading and other"
-"""The part of a stage that no plug-in gave a name: imports, models being loaded and hashed."""
+_LOG = logging.getLogger(__name__)
 
 
 class Display(Protocol):
     """Whoever wants to know how far a run is."""
 
-    def stage(self, title: str, index: int, total: int) -> None:
-        """A stage begins, the `index`-th (from 1) of `total`."""
+    def stage(self, position: Position) -> None:
+        """A stage begins."""
         ...
 
     def part(self, title: str) -> None:
         """A part of the stage begins."""
         ...
 
-    def rows(self, done: int, total: int | None, new_tokens: int) -> None:
-        """So many rows and new tokens of the part are there by now."""
+    def rows(self, done: int, total: int | None, cost: Cost) -> None:
+        """So many rows of the part are there by now, and that is what it has cost."""
         ...
 
     def part_done(self, cost: Cost) -> None:
@@ -54,13 +55,13 @@ class Display(Protocol):
 class Silent:
     """A display for nobody."""
 
-    def stage(self, title: str, index: int, total: int) -> None:
+    def stage(self, position: Position) -> None:
         """Say nothing."""
 
     def part(self, title: str) -> None:
         """Say nothing."""
 
-    def rows(self, done: int, total: int | None, new_tokens: int) -> None:
+    def rows(self, done: int, total: int | None, cost: Cost) -> None:
         """Say nothing."""
 
     def part_done(self, cost: Cost) -> None:
@@ -70,23 +71,58 @@ class Silent:
         """Say nothing."""
 
 
-def costs(log: RowLog) -> dict[str, Cost]:
-    """Add up a stage's attempts, by part."""
-    total: dict[str, Cost] = {}
-    for key, row in log.items():
-        name = key.rpartition("#")[0]
-        total[name] = total.get(name, Cost()) + Cost.model_validate(row)
-    return total
+class Audience:
+    """Several displays as one. A display that breaks is sent away; the run goes on."""
+
+    def __init__(self, *displays: Display) -> None:
+        self._displays = list(displays)
+
+    def _tell(self, tell: Callable[[Display], None]) -> None:
+        for display in [*self._displays]:
+            try:
+                tell(display)
+            except Exception:  # noqa: BLE001  # whatever it is, it is not worth a run
+                self._displays.remove(display)
+                _LOG.warning("a display broke and is left out from here on", exc_info=True)
+
+    def stage(self, position: Position) -> None:
+        """Tell everybody."""
+        self._tell(lambda display: display.stage(position))
+
+    def part(self, title: str) -> None:
+        """Tell everybody."""
+        self._tell(lambda display: display.part(title))
+
+    def rows(self, done: int, total: int | None, cost: Cost) -> None:
+        """Tell everybody."""
+        self._tell(lambda display: display.rows(done, total, cost))
+
+    def part_done(self, cost: Cost) -> None:
+        """Tell everybody."""
+        self._tell(lambda display: display.part_done(cost))
+
+    def note(self, text: str) -> None:
+        """Tell everybody."""
+        self._tell(lambda display: display.note(text))
 
 
 class Meter:
     """The parts of a stage, what each cost, and how far the present one is."""
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: Display, spent: Callable[[], Cost] = Cost) -> None:
+        """Count for a display.
+
+        Args:
+            display: Who is told.
+            spent: Tells what calls of models on servers came to since it was asked last.
+        """
         self._display = display
+        self._spent = spent
         self._log: RowLog | None = None
         self._cost = Cost()
         self._asked = 0
+        self._told: tuple[int, int] | None = None
+        """How far the part is by its own account, which goes before the rows that are counted."""
         self._in_parts = 0.0
 
     @contextmanager
@@ -105,11 +141,12 @@ class Meter:
     def part(self, name: str) -> Iterator[None]:
         """Account for a part; its cost is kept even where it is interrupted by an error."""
         self._display.part(name)
-        self._cost, self._asked, begun = Cost(), 0, time.perf_counter()
+        self._spent()  # outside of a part nobody is charged
+        self._cost, self._asked, self._told, begun = Cost(), 0, None, time.perf_counter()
         try:
             yield
         finally:
-            cost = self._cost.model_copy(update={"seconds": time.perf_counter() - begun})
+            cost = self._cost + Cost(seconds=time.perf_counter() - begun) + self._spent()
             self._in_parts += cost.seconds
             self._keep(name, cost)
             self._display.part_done(cost)
@@ -122,8 +159,9 @@ class Meter:
             self._log.append(f"{name}#{attempt}", cost.model_dump())
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Show how far a part is that asks no model, e.g. training steps."""
-        self._display.rows(done, total, 0)
+        """Show how far a part is by its own account, e.g. in training steps."""
+        self._told = done, total
+        self._show()
 
     def asked(self, rows: int) -> None:
         """So many more rows were asked for."""
@@ -131,9 +169,23 @@ class Meter:
 
     def finished(self, prompt_tokens: int, new_tokens: int) -> None:
         """A row came back."""
-        cost = self._cost
-        self._cost = cost + Cost(rows=1, prompt_tokens=prompt_tokens, new_tokens=new_tokens)
-        self._display.rows(self._cost.rows, self._asked, self._cost.new_tokens)
+        self._add(Cost(rows=1, prompt_tokens=prompt_tokens, new_tokens=new_tokens))
+
+    def failed(self, reason: str) -> None:
+        """A row could not be made, or what it says could not be read."""
+        self._add(Cost(failures={reason: 1}))
+
+    def tied(self, times: int = 1) -> None:
+        """Answers were judged alike."""
+        self._add(Cost(ties=times))
+
+    def _add(self, cost: Cost) -> None:
+        self._cost = self._cost + cost
+        self._show()
+
+    def _show(self) -> None:
+        done, total = self._told or (self._cost.rows, self._asked)
+        self._display.rows(done, total, self._cost)
 
 
 REMEMBERED = 2048
@@ -151,7 +203,7 @@ class MeteredModel:
         self._model = model
         self._meter = meter
         self._answered: dict[Request, tuple[Completion, ...]] = {}
-        self.ref = model.ref
+        self.ref = model.ref.model_copy(update={"chat_template": model.chat_template})
         self.chat_template = model.chat_template
         self.context = model.context
 
@@ -171,6 +223,8 @@ class MeteredModel:
             # A prompt is prefilled once for its n samples, and counted once.
             prompt = len(completion.prompt_ids) if completion.index == 0 else 0
             self._meter.finished(prompt, len(completion.token_ids))
+            if completion.failure is not None:
+                self._meter.failed(completion.failure.reason)
             yield completion
             made = unfinished[completion.id]
             made.append(completion)
@@ -189,7 +243,16 @@ class MeteredModel:
         self._meter.asked(len(requests))
         for result in self._model.loglikelihood(requests):
             self._meter.finished(result.tokens, 0)
+            if result.failure is not None:
+                self._meter.failed(result.failure.reason)
             yield result
+
+    def heard(self, verdict: Completion, outcome: Outcome, *, tied: bool) -> None:
+        """Count verdicts that cannot be read, and ties; rows that failed are counted already."""
+        if isinstance(outcome, Failure) and verdict.failure is None:
+            self._meter.failed(outcome.reason)
+        elif tied:
+            self._meter.tied()
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Count the prompt's tokens as `generate` would see them."""
@@ -218,7 +281,8 @@ class KeptEngine:
         Raises:
             HarnessError: another model is in use, which two at once would push out of memory.
         """
-        if self._kept is None or self._kept[0] != model:
+        # By the exact reference, too, that it told when it was opened.
+        if self._kept is None or model not in (self._kept[0], self._kept[1].ref):
             if self._kept is not None and self._users:
                 raise HarnessError(
                     f"{model.name} was asked for while {self._kept[0].name} is in use; a plug-in "

@@ -18,7 +18,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
-from harness.records import EvalResult, Failure, ModelRef, RunRecord
+from harness.records import EvalResult, Failure, ModelRef, Outcome, RunRecord
 from harness.rows import RowLog
 
 Role = Literal["system", "user", "assistant"]
@@ -150,6 +150,19 @@ class LoadedModel(Protocol):
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Count the prompt's tokens as `generate` would see them."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """What a run adds to the models it hands out: it counts what their verdicts come to."""
+
+    def heard(self, verdict: Completion, outcome: Outcome, *, tied: bool) -> None:
+        """A verdict of the model was read: with a value or as a failure, and perhaps as a tie.
+
+        Raises:
+            JudgeUnavailable: nothing that it says can be read, and it is given up.
+        """
         ...
 
 
@@ -290,10 +303,14 @@ class Workspace:
     """Every model so far, oldest first, comparators included."""
     earlier: tuple[Path, ...] = ()
     """The folders of the training stages before this one, oldest first."""
+    run: str = ""
+    """What the run is called."""
     part: Callable[[str], AbstractContextManager[None]] = field(default=lambda name: nullcontext())
     """Name what is going on, so that progress is shown and its cost is accounted for."""
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)
     """Say how far a part is that asks no model: what, done, total."""
+    tied: Callable[[int], None] = field(default=lambda times: None)
+    """Say, in a part, how many prompts teach nothing because their answers were judged alike."""
     release: Callable[[], None] = field(default=lambda: None)
     """Give back the memory of the engine's model, which stays loaded between uses: call it
     before training."""
@@ -387,6 +404,7 @@ __all__ = [
     "Scorer",
     "Step",
     "Trainer",
+    "Watched",
     "Workload",
     "Workspace",
     "user",

@@ -18,6 +18,8 @@ from harness.protocols import Completion, Step
 from harness.records import Failure, Outcome, Score
 
 Reader = Callable[[str], Outcome]
+TIE = 0.5
+"""A pairwise verdict that neither output is better."""
 
 _MARKS = r"[\s*_`\"'.)\]]*"  # what may stand around a verdict: spaces, markup, a full stop
 _POINTS = re.compile(
@@ -64,7 +66,7 @@ def read_better(text: str) -> Outcome:
     if not found or _ANY_BETTER.search(text, found[-1].end()):
         reason = "unclear_verdict" if _ANY_BETTER.search(text) else "no_verdict"
         return Failure.unread(reason, text)
-    return Score(value={"a": 1.0, "b": 0.0}.get(found[-1][1].lower(), 0.5))
+    return Score(value={"a": 1.0, "b": 0.0}.get(found[-1][1].lower(), TIE))
 
 
 def read_ranking(text: str) -> Outcome:

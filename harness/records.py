@@ -12,6 +12,7 @@ A run directory read back is one `RunRecord`, and that is all a report ever sees
 """
 
 import math
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -197,6 +198,14 @@ class Cost(Record):
     rows: int = 0
     prompt_tokens: int = 0
     new_tokens: int = 0
+    ties: int = 0
+    """How often two answers, or all to a prompt, were judged alike."""
+    failures: dict[str, int] = {}
+    """By cause, completions that could not be made and verdicts that could not be read."""
+    dollars: float = 0.0
+    """What calls of models on servers came to, as far as that is known."""
+    unpriced: int = 0
+    """How many more of them may have cost something that nobody knows."""
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -204,6 +213,13 @@ class Cost(Record):
             rows=self.rows + other.rows,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             new_tokens=self.new_tokens + other.new_tokens,
+            ties=self.ties + other.ties,
+            # Most have none, and rows are added up one by one.
+            failures=dict(Counter(self.failures) + Counter(other.failures))
+            if self.failures and other.failures
+            else self.failures or other.failures,
+            dollars=self.dollars + other.dollars,
+            unpriced=self.unpriced + other.unpriced,
         )
 
 
@@ -276,6 +292,40 @@ class StageResult(Record):
     """By evaluation, which of its questions are among all prompts trained on so far."""
     prompt_map: PromptMap | None = None
     """Where all prompts trained on so far lie; of a training stage."""
+    finished: bool = True
+    """Otherwise it holds the evaluations that were done when the stage was left, or looked at."""
+
+
+class PartUnderWay(Record):
+    """The part that a process is at."""
+
+    name: str
+    began: float
+    """In seconds since 1970, as all times here."""
+    done: int = 0
+    total: int | None = None
+    """How many rows (or steps) there are to do; None where nobody knows."""
+    earlier: int = 0
+    """How many of them were there already when counting began."""
+    since: float | None = None
+    """When that was, if later than the part: first reference passes may be counted, then steps."""
+    cost: Cost = Cost()
+    """What this process has spent on it; its seconds are counted when it ends."""
+
+
+class UnderWay(Record):
+    """What a process says of the stage it is at, for others to read while it works."""
+
+    process: str
+    stage: Stage
+    began: float
+    earlier: dict[str, Cost] = {}
+    """What earlier attempts at the stage took, by part."""
+    ended: dict[str, Cost] = {}
+    """The parts that are done in this attempt, and what they took."""
+    part: PartUnderWay | None = None
+    to_come: tuple[str, ...] = ()
+    """The parts after that one, as far as they are known."""
 
 
 class RunRecord(Record):

@@ -21,31 +21,15 @@ class RowLog(Mapping[str, Any]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows: dict[str, Any] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole = self._read() if path.exists() else 0
+            self._rows, whole = _read(path)
             # Unbuffered, so that a row that was appended is the kernel's and survives a kill.
             self._file = path.open("ab", buffering=0)
             self._file.truncate(whole)
             self._whole = whole
         except OSError as error:
             raise unwritable(path, error) from error
-
-    def _read(self) -> int:
-        """Read every whole line; return how many bytes they fill."""
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1):
-            try:
-                entry = json.loads(line)
-                self._rows[entry["key"]] = entry["row"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise StoreError(
-                    f"{self.path}, line {number}, is not a row of this log ({error}); "
-                    "restore the file, or delete it to compute its rows again"
-                ) from error
-        return whole
 
     def append(self, key: str, row: Any) -> None:
         """Keep a row for good."""
@@ -86,6 +70,35 @@ class RowLog(Mapping[str, Any]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a row log that somebody else may be writing; a torn last line is not there yet.
+
+    Raises:
+        StoreError: the file is damaged, or cannot be read.
+    """
+    try:
+        return _read(path)[0]
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], int]:
+    """Read every whole line; say how many bytes they fill."""
+    data = path.read_bytes() if path.exists() else b""
+    whole = data.rfind(b"\n") + 1
+    rows = {}
+    for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1):
+        try:
+            entry = json.loads(line)
+            rows[entry["key"]] = entry["row"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path}, line {number}, is not a row of this log ({error}); "
+                "restore the file, or delete it to compute its rows again"
+            ) from error
+    return rows, whole
 
 
 def unwritable(path: Path, error: OSError) -> StoreError:

@@ -29,9 +29,11 @@ from harness.errors import (
 from harness.external_judge import ExternalJudge, NoJudge
 from harness.forecast import forecast, lineage
 from harness.machine import environment
-from harness.metering import Display, KeptEngine, Meter, MeteredModel, Silent, costs
+from harness.metering import Audience, Display, KeptEngine, Meter, MeteredModel, Silent
+from harness.overview import Position
 from harness.pinned import contents
 from harness.plugins import Built
+from harness.progress import ProgressFile
 from harness.protocols import (
     Engine,
     Evaluation,
@@ -73,7 +75,8 @@ def run(
     Raises:
         HarnessError: with a message for the user; every finished row and stage is kept.
     """
-    bench, display = Bench.build(config), display or Silent()
+    bench = Bench.build(config)
+    display = Audience(display or Silent(), ProgressFile(store))
     bench.keep_books(store)
     store.check(bench.request, answers_from)
     if not store.finished(stages(config.iterations)):
@@ -94,6 +97,7 @@ def run(
             raise
         finally:
             progress.engine.release()
+            store.note_progress(None)
         return store.record()
 
 
@@ -187,23 +191,23 @@ class Progress:
         self.lineage = [self.bench.config.model]
         self.fresh = tuple(self.lineage)
         """The models to be measured next, baselines first."""
+        self.done: list[StageResult] = []
         self.found: dict[str, list[EvalResult]] = {e.name: [] for e in self.bench.evaluations}
         """By evaluation, the results so far, oldest model first."""
-        self.meter = Meter(self.display)
+        self.meter = Meter(self.display, self.store.ledger().spent)
         self.engine = KeptEngine(self.bench.engine.plugin, self.meter)
 
     def perform(self, stage: Stage) -> None:
         """Do a stage, or read what it left behind, and move on."""
         result = self.store.stage_result(stage)
         if result is None:
-            plan = stages(self.bench.config.iterations)
-            self.display.stage(str(stage), plan.index(stage) + 1, len(plan))
+            self.display.stage(self._position(stage))
             do = self._evaluate if stage.kind == "evaluate" else self._train
             with self.meter.stage(self.store.costs_log(stage)):
                 result = do(stage)
-            with self.store.costs_log(stage) as log:
-                result = result.model_copy(update={"costs": costs(log)})
+            result = result.model_copy(update={"costs": self.store.costs(stage)})
             self.store.finish_stage(result)
+        self.done.append(result)
         models = (*result.comparators, result.model)
         if stage.kind == "train":
             self.fresh = models
@@ -212,6 +216,22 @@ class Progress:
             self.lineage[-len(models) :] = models  # the same ones, now with their fingerprints
             for model, built in product(models, self.bench.evaluations):
                 self._remember(stage, model, built.name)
+
+    def _position(self, stage: Stage) -> Position:
+        """Say where the run is when a stage begins; what a trainer will do, only it knows."""
+        owed = [
+            f"{model.name}/{built.name}"
+            for model, built in product(self.fresh, self.bench.evaluations)
+            if stage.kind == "evaluate"
+            and self.store.evaluation_result(stage, model.name, built.name) is None
+        ]
+        return Position(
+            plan=stages(self.bench.config.iterations),
+            done=tuple(self.done),
+            stage=stage,
+            parts=(*owed, *(f"{part}/mark" for part in owed)),
+            costs=self.store.costs(stage),
+        )
 
     def _evaluate(self, stage: Stage) -> StageResult:
         """Measure the models that the stage before left behind, baselines first."""
@@ -314,8 +334,10 @@ class Progress:
             seed=self.bench.config.seed,
             lineage=tuple(self.lineage),
             earlier=tuple(self.store.stage_folder(s) for s in trained),
+            run=self.store.folder.absolute().name,
             part=self.meter.part,
             progress=self.meter.progress,
+            tied=self.meter.tied,
             release=self.engine.release,
         )
         made = self.bench.trainer.plugin.improve(self.lineage[-1], stage.iteration, workspace)

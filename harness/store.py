@@ -4,6 +4,7 @@
     <run>/environment.json                           what it began on
     <run>/stopped.json                               why the last attempt ended early, if it did
     <run>/lock                                       held while a process works here
+    <run>/progress.json                              what that process is at, for others to read
     <run>/calls/                                     ledger and answers of models on servers
     <run>/stages/01-evaluate/M1/head_to_head.jsonl   rows, as they finish
     <run>/stages/01-evaluate/M1/head_to_head.json    an EvalResult: this evaluation is done
@@ -13,29 +14,45 @@
     <run>/published/M1/mt_bench/...                  results in the formats of their publishers
     <run>/report.md, summary.json ...                what the reports wrote
 
-A `.json` file is written aside and renamed, so that it is there whole or not at all.
+A `.json` file is written aside and renamed, so that it is there whole or not at all. Going on with
+a run reads it strictly; `record`, for those who look, leaves out what cannot be read, and says so.
 """
 
 import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from harness import rows
 from harness.errors import StoreError
-from harness.records import EvalResult, ModelRef, Record, RunRecord, Stage, StageResult
+from harness.records import (
+    Cost,
+    EvalResult,
+    ModelRef,
+    Record,
+    RunRecord,
+    Stage,
+    StageResult,
+    UnderWay,
+)
+from harness.remote import ledger
 from harness.rows import RowLog, unwritable
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 _RUN = "run:"
 _BOOKS = "calls"
 _FIRST_FILES = {"lock", "request.json.part", _BOOKS}
 """What may be in a folder before a run is: its judge is asked first whether it is there."""
+_COSTS, _PROGRESS = "costs.jsonl", "progress.json"
 ANSWERED = "answered"
 """The key of the row that ends a model's answers in the log of an evaluation."""
 _ANSWERED_LINE = json.dumps({"key": ANSWERED})[:-1].encode()
@@ -109,18 +126,24 @@ class Store:
         """Take over another run's models and answers, so that they only have to be judged.
 
         What is here already stays as it is.
+
+        Raises:
+            StoreError: a file of the other run cannot be read.
         """
-        for result in other.record().stages:
+        record = other.record()
+        if record.unreadable:
+            raise StoreError(f"answers cannot be taken from {other.folder}: {record.unreadable[0]}")
+        for result in record.stages:
             stage, theirs = result.stage, other.stage_folder(result.stage)
             if stage.kind == "train" and self.stage_result(stage) is None:
                 self.keep_prompts(stage, other.prompts([stage]))
                 self.finish_stage(result)
             for path in theirs.glob("*/*.jsonl") if stage.kind == "evaluate" else ():
                 own = self.stage_folder(stage) / path.relative_to(theirs)
-                rows = path.read_bytes().splitlines(keepends=True)
-                answered = [k for k, row in enumerate(rows) if row.startswith(_ANSWERED_LINE)]
+                lines = path.read_bytes().splitlines(keepends=True)
+                answered = [k for k, line in enumerate(lines) if line.startswith(_ANSWERED_LINE)]
                 if answered and not own.exists():
-                    _write(own, b"".join(rows[: answered[0] + 1]).decode())
+                    _write(own, b"".join(lines[: answered[0] + 1]).decode())
 
     def _check_free(self) -> None:
         """Refuse a folder of somebody else's: a run's own has a request, or what precedes it."""
@@ -250,42 +273,138 @@ class Store:
 
     def costs_log(self, stage: Stage) -> RowLog:
         """What the parts of a stage took, an entry an attempt."""
-        return RowLog(self.stage_folder(stage) / "costs.jsonl")
+        return RowLog(self.stage_folder(stage) / _COSTS)
 
-    def record(self) -> RunRecord:
-        """Read the whole run back, as far as it has come.
+    def costs(self, stage: Stage) -> dict[str, Cost]:
+        """Add up what the parts of a stage took in all attempts, in order of appearance.
 
         Raises:
-            StoreError: there is no run here, or a file of it is damaged.
+            StoreError: the log is damaged, or of another version.
         """
-        request, environment = self.folder / "request.json", self.folder / "environment.json"
-        stopped = self.folder / "stopped.json"
-        if not request.exists():
+        path = self.stage_folder(stage) / _COSTS
+        total: dict[str, Cost] = {}
+        for key, row in rows.read(path).items():
+            name = key.rpartition("#")[0]
+            total[name] = total.get(name, Cost()) + _checked(Cost, row, path)
+        return total
+
+    def rows_kept(self, stage: Stage) -> dict[str, int]:
+        """Count the rows that a stage has on disk, by the name of their log: `M1/examiner`."""
+        folder = self.stage_folder(stage)
+        logs = sorted(path for path in folder.rglob("*.jsonl") if path.name != _COSTS)
+        return {
+            str(path.relative_to(folder).with_suffix("")): path.read_bytes().count(b"\n")
+            for path in logs
+        }
+
+    def note_progress(self, under_way: UnderWay | None) -> None:
+        """Tell other processes what this one is at; None at its end. Losing it costs nothing."""
+        path = self.folder / _PROGRESS
+        aside = path.with_name(path.name + ".part")
+        with suppress(OSError):
+            if under_way is None:
+                path.unlink(missing_ok=True)
+            else:
+                aside.write_text(under_way.model_dump_json(), encoding="utf-8")
+                aside.replace(path)
+
+    def progress(self) -> UnderWay | None:
+        """What the process that works here said last; None where none works, or said anything."""
+        worker = self.worker()
+        try:
+            said = UnderWay.model_validate_json((self.folder / _PROGRESS).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return said if said.process == worker else None
+
+    def ledger(self) -> ledger.Reader:
+        """Every attempt to call a model on a server, as it is added."""
+        return ledger.Reader(self.books / ledger.LEDGER)
+
+    def record(self) -> RunRecord:
+        """Read the whole run back, as far as it has come, and leave out what cannot be read.
+
+        Raises:
+            StoreError: there is no run here, or its request is damaged.
+        """
+        path = self.folder / "request.json"
+        if not path.exists():
             raise StoreError(f"{self.folder} holds no run (no request.json); give a run's folder")
-        results = [
-            self._with_evaluations(_relocated(result, self._outside))
-            for path in (self.folder / "stages").glob("*/stage.json")
-            if (result := _read_record(StageResult, path))
-        ]
-        order = {"train": 0, "evaluate": 1}
-        results.sort(key=lambda result: (result.stage.iteration, order[result.stage.kind]))
+        request, unreadable = _read_object(path), list[str]()
+
+        def attempt(read: Callable[[], T], otherwise: T) -> T:
+            try:
+                return read()
+            except StoreError as error:
+                unreadable.append(str(error).removeprefix(f"{self.folder}/"))
+                return otherwise
+
+        def optional(name: str) -> dict[str, Any]:
+            file = self.folder / name
+            return attempt(partial(_read_object, file), {}) if file.exists() else {}
+
+        results: list[StageResult] = []
+        for stage in self._begun():
+            result = attempt(partial(self.stage_result, stage), None)
+            result = result or _unfinished(stage, request, results)
+            if result is None:
+                continue
+            evaluations = [
+                attempt(partial(self.evaluation_result, *at), None)
+                for at in _evaluations(result, request)
+            ]
+            kept = tuple(evaluation for evaluation in evaluations if evaluation)
+            costs = result.costs
+            if not result.finished:
+                costs = attempt(partial(self.costs, stage), costs)
+            if result.finished or kept:
+                update = {"evaluations": kept, "costs": costs}
+                results.append(result.model_copy(update=update))
         return RunRecord(
-            request=_read_json(request),
-            environment=_read_json(environment),
+            request=request,
+            environment=optional("environment.json"),
             stages=tuple(results),
-            stopped=_read_json(stopped)["stopped"] if stopped.exists() else None,
+            stopped=optional("stopped.json").get("stopped"),
+            bills=attempt(lambda: ledger.bills(self.ledger().new()), ()),
+            unreadable=tuple(unreadable),
         )
 
-    def _with_evaluations(self, result: StageResult) -> StageResult:
-        """Read a stage's evaluations from their own files: each is on disk once."""
-        models = [model.name for model in (*result.comparators, result.model)]
-        request = _read_json(self.folder / "request.json")
-        names = [choice.get("label") or choice["name"] for choice in request["evaluations"]]
+    def _begun(self) -> Sequence[Stage]:
+        """List the stages that have a folder, in order."""
+        order = ("train", "evaluate")
+        named = (path.name.partition("-") for path in (self.folder / "stages").glob("*-*"))
         found = [
-            self.evaluation_result(result.stage, model, name) for model in models for name in names
+            Stage.model_validate({"iteration": number, "kind": kind})
+            for number, _, kind in named
+            if number.isdigit() and kind in order
         ]
-        kept = tuple(evaluation for evaluation in found if evaluation is not None)
-        return result.model_copy(update={"evaluations": kept})
+        return sorted(found, key=lambda stage: (stage.iteration, order.index(stage.kind)))
+
+
+def _unfinished(
+    stage: Stage, request: Mapping[str, Any], before: Sequence[StageResult]
+) -> StageResult | None:
+    """Say which models a stage measures that has not finished; None where it trains."""
+    if stage == Stage(iteration=0, kind="evaluate"):
+        with suppress(KeyError, ValidationError):  # a request of another version
+            model = ModelRef.model_validate(request["model"])
+            return StageResult(stage=stage, model=model, finished=False)
+    if stage.kind == "evaluate" and before and before[-1].stage.kind == "train":
+        trained = before[-1]
+        if trained.stage.iteration == stage.iteration:
+            return StageResult(
+                stage=stage, model=trained.model, comparators=trained.comparators, finished=False
+            )
+    return None
+
+
+def _evaluations(
+    result: StageResult, request: Mapping[str, Any]
+) -> Iterator[tuple[Stage, str, str]]:
+    """Name the evaluations of a stage's models: each is on disk once, in a file of its own."""
+    choices = [choice for choice in request.get("evaluations", ()) if isinstance(choice, dict)]
+    for model, choice in product((*result.comparators, result.model), choices):
+        yield result.stage, model.name, choice.get("label") or choice.get("name", "")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -327,14 +446,23 @@ def _read_json(path: Path) -> Any:
         raise StoreError(f"{path} cannot be read ({error}); restore it, or begin anew") from error
 
 
+def _read_object(path: Path) -> dict[str, Any]:
+    value = _read_json(path)
+    if not isinstance(value, dict):
+        raise StoreError(f"{path} is not a JSON object; restore it, or begin anew")
+    return value
+
+
 def _read_record(kind: type[R], path: Path) -> R | None:
-    if not path.exists():
-        return None
+    return _checked(kind, _read_json(path), path) if path.exists() else None
+
+
+def _checked(kind: type[R], value: Any, path: Path) -> R:
     try:
-        return kind.model_validate(_read_json(path))
+        return kind.model_validate(value)
     except ValidationError as error:
         raise StoreError(
-            f"{path} is not a {kind.__name__} of this version "
+            f"{path} is no {kind.__name__} of this version "
             f"({error.error_count()} fields differ); begin anew, or use the version it is from"
         ) from error
 
@@ -345,8 +473,8 @@ def _differences(left: Any, right: Any, at: tuple[str, ...] = ()) -> Iterator[tu
         for key in left.keys() | right.keys():
             if key in left and key in right:
                 yield from _differences(left[key], right[key], (*at, key))
-            else:
-                yield (*at, key)
+            elif left.get(key) is not None or right.get(key) is not None:
+                yield (*at, key)  # an option that an older version did not know is null by default
     elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         for index, (one, other) in enumerate(zip(left, right, strict=True)):
             yield from _differences(one, other, (*at, str(index)))

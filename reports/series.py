@@ -101,7 +101,7 @@ def models(record: RunRecord) -> tuple[ModelRef, ...]:
     found: dict[str, ModelRef] = {}
     for result in record.stages:
         for model in (*result.comparators, result.model):
-            found.setdefault(model.name, model)
+            found[model.name] = model  # more is known of it once it has been measured
     return tuple(found.values())
 
 
@@ -133,7 +133,7 @@ def missing_stages(record: RunRecord) -> tuple[Stage, ...]:
     iterations = record.request.get("iterations")
     if not isinstance(iterations, int):
         return ()
-    done = {str(result.stage) for result in record.stages}
+    done = {str(result.stage) for result in record.stages if result.finished}
     return tuple(stage for stage in stages(iterations) if str(stage) not in done)
 
 

@@ -13,7 +13,7 @@ from reports.series import chosen, evaluations, missing_stages, models
 def state(record: RunRecord) -> str:
     """Say how far the run is."""
     missing = missing_stages(record)
-    done = len(record.stages)
+    done = sum(result.finished for result in record.stages)
     if record.stopped:
         why = visible(record.stopped)
         return f"Stopped after {done} of {done + len(missing)} stages: {why}"

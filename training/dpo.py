@@ -53,6 +53,7 @@ def prefer(
     name: str,
     seed: int,
     progress: Progress = unwatched,
+    run: str = "",
 ) -> Trained:
     """Train a model on preferences, or return what an earlier call made in this folder.
 
@@ -64,6 +65,7 @@ def prefer(
         name: What the new model is called.
         seed: Decides the order of the pairs, dropout and LoRA's initial weights.
         progress: Is told after every step, of the reference pass too.
+        run: What the run is called, for trackers.
 
     Raises:
         DataError: a pair is empty, of two equal completions, too long or of another tokenizer, or
@@ -71,7 +73,7 @@ def prefer(
         StoreError: the folder belongs to another training, or cannot be written.
         HarnessError: the loss is no longer a number.
     """
-    job = Job(start, settings, folder, name, seed, progress)
+    job = Job(start, settings, folder, name, seed, progress, run)
     rows = [(pair.prompt_ids, pair.chosen_ids, pair.rejected_ids) for pair in pairs]
 
     def work() -> Trained:

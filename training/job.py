@@ -5,6 +5,7 @@
         weights/                the model, renamed here when whole
         checkpoints/step-00200/ the same, on the way, where asked for
         unfinished/             the trainer's own state, gone when it is finished
+        tensorboard/            what a tracker keeps, where one was asked for
         trained.json            written last: its presence means done
 
 Nothing here imports torch, so a finished training is recognised at once.
@@ -24,6 +25,7 @@ from pydantic import JsonValue
 from harness.errors import StoreError
 from harness.records import ModelRef
 from training.settings import Settings
+from training.tracking import followed
 
 Progress = Callable[[str, int, int], None]
 """Is told what is going on, how much is done, and how much there is."""
@@ -54,6 +56,8 @@ class Job:
     """Of the model to be made."""
     seed: int
     progress: Progress = unwatched
+    run: str = ""
+    """What the run is called, for trackers."""
 
     @property
     def weights(self) -> Path:
@@ -90,7 +94,8 @@ class Job:
         self._claim(asked)
         marker = self.folder / "trained.json"
         if not marker.exists():
-            trained = work()
+            with followed(self.settings.report_to, self.folder):
+                trained = work()
             with writing(self.folder):
                 shutil.rmtree(self.unfinished, ignore_errors=True)
                 _write(

@@ -70,8 +70,8 @@ class Settings(Record):
     checkpoint_every: int | None = Field(None, ge=1)
     """Keep the weights every so many steps, and continue from there after an interruption."""
     lora: LoRA | None = None
-    report_to: tuple[str, ...] = ()
-    """Trackers of transformers' Trainer that shall follow along, e.g. `tensorboard`."""
+    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Trackers that shall follow along, through transformers' own option of this name."""
 
     @model_validator(mode="after")
     def _figures_fit(self) -> Self:

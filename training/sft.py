@@ -39,6 +39,7 @@ def fine_tune(
     name: str,
     seed: int,
     progress: Progress = unwatched,
+    run: str = "",
 ) -> Trained:
     """Fine-tune a model, or return what an earlier call made in this folder.
 
@@ -50,13 +51,14 @@ def fine_tune(
         name: What the new model is called.
         seed: Decides the order of the rows, dropout and LoRA's initial weights.
         progress: Is told after every step.
+        run: What the run is called, for trackers.
 
     Raises:
         DataError: a row is empty, too long or of another tokenizer, or no row is left.
         StoreError: the folder belongs to another training, or cannot be written.
         HarnessError: the loss is no longer a number.
     """
-    job = Job(start, settings, folder, name, seed, progress)
+    job = Job(start, settings, folder, name, seed, progress, run)
     rows = [(example.prompt_ids, example.completion_ids) for example in examples]
 
     def work() -> Trained:

@@ -93,6 +93,8 @@ def arguments(job: Job, rows: int) -> dict[str, Any]:
         "save_steps": every or 500,
         "save_total_limit": 1,
         "report_to": list(settings.report_to) or "none",
+        "project": job.run or "self-rewarding",  # which of the trackers only trackio reads
+        "run_name": f"{job.run}/{job.name}" if job.run else job.name,
         "disable_tqdm": True,
         # Lengths are checked beforehand; TRL would cut rows or drop them without a word.
         "max_length": None,

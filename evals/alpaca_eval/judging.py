@@ -152,7 +152,7 @@ def ask(judge: LoadedModel, annotator: Annotator, pairs: Iterable[Pair], log: Ro
             failure=completion.failure,
         )
 
-    for completion, _ in hear(judge, requests, lambda c: annotator.read(verdict(c))):
+    for completion, _ in hear(judge, requests, lambda c: annotator.read(verdict(c)), compares=True):
         log.append(completion.id, verdict(completion).model_dump(mode="json"))
 
 

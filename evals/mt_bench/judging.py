@@ -64,7 +64,10 @@ class Panel:
                     continue
                 owed[key] = asked
                 requests.append(Request(key, asked.prompt, replace(self.sampling, seed=repeat)))
-        heard = hear(self.judge, requests, lambda said: self._read(said, owed[said.id]))
+        compares = any(asked.is_pair for asked in owed.values())
+        heard = hear(
+            self.judge, requests, lambda said: self._read(said, owed[said.id]), compares=compares
+        )
         for completion, outcome in heard:
             reading = Reading(text=completion.text, outcome=outcome)
             log.append(completion.id, [reading.model_dump(mode="json")])

@@ -18,11 +18,11 @@ from harness.remote import prices
 from harness.remote.answers import Answer, Answers
 from harness.remote.calls import Call, Target
 from harness.remote.endpoint import Endpoint
-from harness.remote.ledger import Entry, Ledger, first_served
+from harness.remote.ledger import LEDGER, Entry, Ledger, first_served
 from harness.remote.prices import Price
 from harness.remote.replies import Heard, Reply, read
 
-LEDGER, ANSWERS = "ledger.jsonl", "answers.sqlite"
+ANSWERS = "answers.sqlite"
 
 
 class LogprobsRefused(JudgeUnavailable):

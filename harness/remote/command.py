@@ -20,10 +20,9 @@ from harness.engines.openai import OpenAI
 from harness.errors import StoreError
 from harness.protocols import Workload
 from harness.remote import endpoint, ledger, prices
-from harness.remote.accounts import LEDGER
 from harness.remote.estimate import PROFILED, estimate, full_run, total
 from harness.remote.families import family
-from harness.remote.ledger import Summary
+from harness.remote.ledger import LEDGER, Summary
 from harness.remote.prices import Price
 from harness.store import Store
 

@@ -10,17 +10,21 @@ written survives a killed process. What an attempt cost is null where nobody kno
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from harness.errors import StoreError
-from harness.records import Record
+from harness.records import Bill, Cost, Record
 from harness.remote.replies import Status
 from harness.rows import unwritable
+
+LEDGER = "ledger.jsonl"
+"""Its name among the books of a run."""
 
 
 class Entry(Record):
@@ -101,36 +105,79 @@ def summary(entries: Iterable[Entry]) -> Summary:
     )
 
 
+def bills(entries: Iterable[Entry]) -> tuple[Bill, ...]:
+    """Add attempts up, a bill for each model on each server."""
+
+    def payee(entry: Entry) -> tuple[str, str]:
+        return entry.host, entry.model
+
+    return tuple(
+        Bill(
+            host=host,
+            model=model,
+            **summary(made).model_dump(exclude={"cached_tokens", "reasoning_tokens"}),
+        )
+        for (host, model), made in groupby(sorted(entries, key=payee), key=payee)
+    )
+
+
 def first_served(entries: Iterable[Entry], host: str, model: str) -> str | None:
     """Find which model answered first, by its own name, where that one was asked for there."""
     asked = (entry for entry in entries if (entry.host, entry.model) == (host, model))
     return next((entry.served for entry in asked if entry.served), None)
 
 
+class Reader:
+    """A ledger that others may be writing: each line is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._whole = self._lines = 0
+        """How many bytes and lines have been read: whole lines only."""
+
+    def new(self) -> list[Entry]:
+        """Read what was added since the last call; a torn last line is not there yet.
+
+        Raises:
+            StoreError: a line is damaged.
+        """
+        if not self.path.exists():
+            return []
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._whole)
+                added = file.read()
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror or error}") from error
+        entries = []
+        for line in added.split(b"\n")[:-1]:
+            self._lines += 1
+            entries.append(self._entry(line))
+            self._whole += len(line) + 1
+        return entries
+
+    def spent(self) -> Cost:
+        """Add up what the attempts since the last call came to."""
+        added = summary(self.new())
+        return Cost(dollars=added.dollars or 0.0, unpriced=added.unpriced)
+
+    def _entry(self, line: bytes) -> Entry:
+        try:
+            return Entry.model_validate_json(line)
+        except ValidationError as error:
+            raise StoreError(
+                f"{self.path}, line {self._lines}, is no entry of a ledger; restore the "
+                "file: it says what was spent"
+            ) from error
+
+
 def read(path: Path) -> list[Entry]:
-    """Read a ledger; a torn last line, all that a kill can leave, is not there yet.
+    """Read a whole ledger; a torn last line, all that a kill can leave, is not there yet.
 
     Raises:
         StoreError: a line is damaged.
     """
-    if not path.exists():
-        return []
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
-    return list(_entries(lines, path))
-
-
-def _entries(lines: Sequence[bytes], path: Path) -> Iterator[Entry]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield Entry.model_validate_json(line)
-        except ValidationError as error:
-            raise StoreError(
-                f"{path}, line {number}, is no entry of a ledger; restore the file: it says what "
-                "was spent"
-            ) from error
+    return Reader(path).new()
 
 
 class Ledger:

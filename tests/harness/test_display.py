@@ -5,8 +5,20 @@ import pytest
 from rich.console import Console
 
 from harness.display import Display
+from harness.metering import Audience, Silent
 from harness.metering import Display as DisplayProtocol
-from harness.records import Cost
+from harness.overview import Position
+from harness.records import Cost, ModelRef, Stage, StageResult
+from harness.run import stages
+from harness.store import Store
+
+M0 = StageResult(
+    stage=Stage(iteration=0, kind="evaluate"),
+    model=ModelRef(location="l"),
+    costs={"M0/examiner": Cost(seconds=12)},
+)
+FIRST = Position(plan=stages(3), done=(), stage=stages(3)[0])
+TRAINING = Position(plan=stages(3), done=(M0,), stage=stages(3)[1])
 
 
 class Clock:
@@ -20,7 +32,7 @@ class Clock:
 def plain(width: int = 100) -> tuple[Display, io.StringIO, Clock]:
     """A display without a terminal."""
     out, clock = io.StringIO(), Clock()
-    return Display(Console(file=out, width=width, force_terminal=False), clock), out, clock
+    return Display(None, Console(file=out, width=width, force_terminal=False), clock), out, clock
 
 
 def terminal(width: int = 100) -> tuple[Display, io.StringIO, Clock]:
@@ -34,11 +46,11 @@ def terminal(width: int = 100) -> tuple[Display, io.StringIO, Clock]:
         color_system=None,
         _environ={"TERM": "xterm"},  # the tests' own terminal may be a dumb one
     )
-    return Display(console, clock), out, clock
+    return Display(None, console, clock), out, clock
 
 
-def last_line(display: Display, width: int = 100) -> str:
-    """What stands on the last line of the screen now."""
+def screen(display: Display, width: int = 100) -> str:
+    """What stands at the bottom of the screen now."""
     console = Console(file=io.StringIO(), width=width)
     with console.capture() as capture:
         console.print(display._render())
@@ -46,30 +58,25 @@ def last_line(display: Display, width: int = 100) -> str:
 
 
 def test_it_is_what_the_run_loop_asks_for():
-    display: DisplayProtocol = Display(Console(file=io.StringIO()))
-    display.stage("00-evaluate", 1, 7)
+    display: DisplayProtocol = Display(console=Console(file=io.StringIO()))
+    display.stage(FIRST)
 
 
 def test_without_a_terminal_stages_and_finished_parts_are_lines():
     display, out, _ = plain()
     with display:
-        display.stage("02-train", 4, 7)
+        display.stage(FIRST)
+        display.stage(TRAINING)
         display.part("judge")
-        display.rows(1024, 1024, 64_000)
-        display.part_done(Cost(seconds=52.0, rows=1024, new_tokens=64_480))
-    stage, part = out.getvalue().splitlines()
-    assert stage == "4/7 02-train"
-    assert part.split() == [
-        "judge",
-        "1,024",
-        "rows",
-        "64,480",
-        "tokens",
-        "1,240",
-        "tokens/s",
-        "52.0",
-        "s",
-    ]
+        display.rows(1024, 1024, Cost(rows=1024, new_tokens=64_000))
+        display.part_done(
+            Cost(seconds=52.0, rows=1024, new_tokens=64_480, failures={"no_score": 3}, dollars=0.2)
+        )
+    first, second, part = out.getvalue().splitlines()
+    assert first == "1/7 00-evaluate"
+    assert second == "2/7 01-train  0:12 elapsed, over 0:36 left"
+    figures = "judge 1,024 rows 64,480 tokens 1,240 tokens/s 52.0 s $0.20 3 no_score"
+    assert " ".join(part.split()) == figures
 
 
 def test_without_a_terminal_a_long_part_is_told_at_most_every_ten_seconds():
@@ -78,7 +85,7 @@ def test_without_a_terminal_a_long_part_is_told_at_most_every_ten_seconds():
         display.part("judge")
         for row in range(1, 121):
             clock.now += 0.25
-            display.rows(row, 160, 125 * row)
+            display.rows(row, 160, Cost(rows=row, new_tokens=125 * row))
     lines = out.getvalue().splitlines()
     assert [line.split()[1] for line in lines] == ["40/160", "80/160", "120/160"]
     assert "500 tokens/s" in lines[0]
@@ -93,47 +100,55 @@ def test_a_part_without_rows_prints_only_its_time():
     assert out.getvalue().split() == ["sft", "1:02:03"]
 
 
-def test_on_a_terminal_the_last_line_says_stage_part_rows_speed_and_time_left():
+def test_on_a_terminal_the_whole_run_stands_at_the_bottom():
     display, _, clock = terminal()
-    display.stage("02-train", 4, 7)
-    display.part("M1/head_to_head")
+    assert screen(display) == "...\n"
+    display.stage(TRAINING)
+    display.part("judge")
     clock.now += 20
-    display.rows(100, 400, 5_000)
-    line = last_line(display)
-    for said in ("4/7", "M1/head_to_head", "100/400", "250 tokens/s", "1:00 left"):
-        assert said in line
-    assert line.count("\n") == 1
-
-
-@pytest.mark.parametrize("width", [40, 80])
-def test_the_last_line_stays_one_line_however_narrow_the_terminal_is(width):
-    display, _, clock = terminal(width)
-    display.stage("02-train", 4, 7)
-    display.part("M1/an_evaluation_with_a_very_long_name/mark")
-    clock.now += 20
-    display.rows(100, 400, 5_000)
-    line = last_line(display, width)
-    assert line.count("\n") == 1
-    assert "100/400" in line
+    display.rows(100, 400, Cost(rows=100, new_tokens=5_000))
+    shown = screen(display)
+    for said in ("00-evaluate  done", "01-train     under way", "03-evaluate  to come", "0:32"):
+        assert said in shown
+    for said in ("judge", "100/400", "250 tokens/s", "1:00 left"):
+        assert said in shown
 
 
 def test_rows_that_an_earlier_attempt_left_do_not_shorten_the_time_left():
     display, _, clock = terminal()
+    display.stage(TRAINING)
     display.part("train")
-    display.rows(300, 400, 0)
+    display.rows(300, 400, Cost())
     clock.now += 10
-    display.rows(310, 400, 0)
-    assert "1:30 left" in last_line(display)
+    display.rows(310, 400, Cost())
+    assert "1:30 left" in screen(display)
 
 
-def test_an_unknown_total_shows_no_time_left():
+def test_an_unknown_total_shows_no_time_left_of_the_part():
     display, _, clock = terminal()
+    display.stage(FIRST)
     display.part("prompts")
     clock.now += 5
-    display.rows(7, None, 70)
-    line = last_line(display)
-    assert "7  14 tokens/s  0:05 elapsed" in line
-    assert "left" not in line
+    display.rows(7, None, Cost(rows=7, new_tokens=70))
+    assert "7  14 tokens/s  0:05 elapsed\n" in screen(display)
+    assert "time left unknown" in screen(display)
+
+
+def test_money_is_read_from_the_ledger_as_it_grows(tmp_path):
+    clock = Clock()
+    display = Display(Store(tmp_path), Console(file=io.StringIO()), clock)
+    display.stage(FIRST)
+    assert "$" not in screen(display)
+    books = Store(tmp_path).books
+    books.mkdir()
+    line = (
+        '{"time": "t", "call": "c", "host": "h", "model": "m", "status": "ok", "attempt": 1, '
+        '"seconds": 1, "dollars": 1.5}\n'
+    )
+    (books / "ledger.jsonl").write_text(line * 2)
+    assert "$" not in screen(display)  # it is not looked up at every drawing
+    clock.now += 10
+    assert "$3.00" in screen(display)
 
 
 def test_notes_stay_and_can_neither_move_the_cursor_nor_use_markup():
@@ -142,14 +157,14 @@ def test_notes_stay_and_can_neither_move_the_cursor_nor_use_markup():
     assert out.getvalue() == "! [red]verdict [2J was  odd[/red]\n"
 
 
-def test_on_a_terminal_finished_parts_stay_above_the_live_line():
+def test_on_a_terminal_finished_parts_stay_above_the_live_view():
     display, out, _ = terminal()
     with display:
-        display.stage("00-evaluate", 1, 1)
+        display.stage(FIRST)
         display.part("M0/examiner")
-        display.rows(3, 3, 30)
+        display.rows(3, 3, Cost(rows=3, new_tokens=30))
         display.part_done(Cost(seconds=1.0, rows=3, new_tokens=30))
-    assert "1/1 00-evaluate" in out.getvalue()
+    assert "1/7 00-evaluate" in out.getvalue()
     assert "30 tokens/s" in out.getvalue()
 
 
@@ -161,13 +176,42 @@ def test_an_error_gives_the_terminal_back():
     assert out.getvalue().count("\x1b[?25h") == 1, "the cursor is shown again"
 
 
+def test_what_breaks_in_a_drawing_is_shown_in_its_place(monkeypatch):
+    display, _, _ = terminal()
+    display.stage(FIRST)
+    monkeypatch.setattr("harness.view.whole", lambda *_: 1 / 0)
+    assert "the display broke (ZeroDivisionError" in screen(display)
+
+
+def test_a_terminal_that_is_gone_stops_nothing(caplog):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise OSError("input/output error")
+
+    told = []
+
+    class Listening(Silent):
+        def note(self, text):
+            told.append(text)
+
+    with Display(console=Console(file=Gone(), force_terminal=False)) as display:
+        audience = Audience(display, Listening())
+        audience.note("one")
+        audience.stage(FIRST)
+        audience.note("two")
+    assert told == ["one", "two"]
+    assert [record.message for record in caplog.records] == [
+        "a display broke and is left out from here on"
+    ]
+
+
 @pytest.mark.parametrize("make", [plain, terminal])
 def test_telling_a_row_costs_microseconds(make):
     display, _, _ = make()
-    display._clock = time.monotonic
+    display._clock = time.time
     display.part("judge")
-    begun = time.perf_counter()
+    cost, begun = Cost(rows=1), time.perf_counter()
     for row in range(20_000):
-        display.rows(row, 20_000, row * 40)
+        display.rows(row, 20_000, cost)
     each = (time.perf_counter() - begun) / 20_000
     assert each < 20e-6

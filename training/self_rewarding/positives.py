@@ -57,6 +57,7 @@ def imitate(
             name,
             workspace.seed,
             workspace.progress,
+            workspace.run,
         )
 
 

@@ -176,6 +176,7 @@ def propose(
     known = [*seeds, *earlier] if settings.apart_from == "run" else []
     kept = _Kept(settings, Pool(known), held_out)
     wanted, rounds, barren = settings.wanted, 0, 0
+    progress("prompts", 0, wanted)
     while len(kept.prompts) < wanted and rounds < settings.most_rounds:
         requests = [
             _request(f"{rounds:04d}/{index:03d}", template, shown, kept.prompts, settings, seed)

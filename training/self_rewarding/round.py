@@ -51,7 +51,9 @@ class Round:
         asked = judging.asked(candidates, given)
         watch.verdicts(len(asked), judging.failures(asked))
         groups = judging.by_prompt(prompts, candidates, given)
-        pairing = choose_pairs(groups)
+        with self.workspace.part("pairs"):
+            pairing = choose_pairs(groups)
+            self.workspace.tied(pairing.without.get("tie", 0))
         metrics: dict[str, JsonValue] = {
             "texts": {"rubric": self.rubric.fingerprint},
             "prompts": proposed,
@@ -110,4 +112,5 @@ class Round:
                 self.name,
                 self.workspace.seed,
                 self.workspace.progress,
+                self.workspace.run,
             )

@@ -18,6 +18,7 @@ from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
 from harness.protocols import Improvement, Workspace
 from harness.records import ModelRef
+from training import tracking
 from training.job import Trained
 from training.self_rewarding import judging, positives, seeds, selection
 from training.self_rewarding.guards import Watch
@@ -50,6 +51,7 @@ class SelfRewarding:
             datasets.check(source)
         if config.proposing.model is not None:
             locate(config.proposing.model)
+        tracking.check((*config.sft.report_to, *config.dpo.report_to))
 
     def check(self, model: ModelRef, seed: int, iterations: int) -> None:
         """Read the seeds, and find out whether the model's tokenizer and context will do."""
@@ -134,6 +136,7 @@ class SelfRewarding:
                 name,
                 workspace.seed,
                 workspace.progress,
+                workspace.run,
             )
 
     def _annotate(

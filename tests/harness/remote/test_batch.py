@@ -9,7 +9,7 @@ from harness.errors import BudgetExceeded, ConfigError, JudgeUnavailable
 from harness.protocols import Request, Sampling, user
 from harness.records import ModelRef
 from harness.remote import batch, endpoint, ledger
-from harness.remote.accounts import LEDGER, Accounts
+from harness.remote.accounts import Accounts
 from harness.remote.batched import Batched
 from harness.remote.calls import Target
 from harness.remote.client import Client
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def ledger(self):
-        return ledger.read(self.folder / LEDGER)
+        return ledger.read(self.folder / ledger.LEDGER)
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from typer.testing import CliRunner
 
 from harness.errors import ConfigError, JudgeUnavailable, StoreError
 from harness.remote import prices
-from harness.remote.accounts import LEDGER
 from harness.remote.command import judge
-from harness.remote.ledger import Entry, Ledger
+from harness.remote.ledger import LEDGER, Entry, Ledger
 from harness.store import Store
 from tests.judge_server import JudgeServer
 

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from harness.errors import StoreError
-from harness.remote.ledger import Entry, Ledger, read, summary
+from harness.records import Bill, Cost
+from harness.remote.ledger import Entry, Ledger, Reader, bills, read, summary
 
 
 def entry(**values):
@@ -106,3 +107,47 @@ def test_kill_9_and_two_writers_lose_no_line(tmp_path):
         numbers = [line["attempt"] for line in lines if line["call"] == name]
         assert numbers == list(range(len(numbers)))
         assert len(numbers) >= 200
+
+
+def test_every_model_on_every_server_has_a_bill():
+    made = [
+        entry(host="b", model="m", dollars=0.5, served="m-1", input_tokens=10, output_tokens=2),
+        entry(host="a", model="m", input_tokens=3, output_tokens=1),
+        entry(host="b", model="m", dollars=0.25, served="m-1"),
+        entry(host="b", model="m", status="time_out"),
+    ]
+    assert bills(made) == (
+        Bill(host="a", model="m", calls={"ok": 1}, input_tokens=3, output_tokens=1, unpriced=1),
+        Bill(
+            host="b",
+            model="m",
+            served=("m-1",),
+            calls={"ok": 2, "time_out": 1},
+            input_tokens=10,
+            output_tokens=2,
+            dollars=0.75,
+            unpriced=1,
+        ),
+    )
+    assert bills([]) == ()
+
+
+def test_a_reader_reads_each_line_once_however_it_is_torn(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    reader = Reader(path)
+    assert reader.new() == []
+    lines = "".join(
+        f"{entry(attempt=n, dollars=n).model_dump_json()}\n" for n in (1, 2, 3)
+    ).encode()
+    seen = []
+    for end in range(0, len(lines) + 1, 7):
+        path.write_bytes(lines[:end])
+        seen += [one.attempt for one in reader.new()]
+    path.write_bytes(lines)
+    assert seen + [one.attempt for one in reader.new()] == [1, 2, 3]
+    assert reader.new() == []
+    assert Reader(path).spent() == Cost(dollars=6)
+    with path.open("ab") as file:
+        file.write(b"{}\n")
+    with pytest.raises(StoreError, match="line 4, is no entry"):
+        reader.new()

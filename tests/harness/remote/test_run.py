@@ -7,7 +7,6 @@ import pytest
 from harness.config import JudgeGuards, RunConfig
 from harness.errors import BudgetExceeded, JudgeUnavailable, StoreError
 from harness.remote import ledger
-from harness.remote.accounts import LEDGER
 from harness.run import run
 from harness.store import Store
 from tests.judge_server import JudgeServer, without_logprobs
@@ -76,6 +75,13 @@ def test_a_run_stops_at_its_budget_and_goes_on_where_it_may_spend_more(request_o
             body for body in server.answered if body["messages"][0]["content"][:6] == "Review"
         ]
         assert len(judged) == 12
+        [bill] = record.bills
+        assert bill.calls == {"ok": len(server.received)}
+        assert bill.dollars > 3.5
+        # Each attempt begins by a call, before any part, that asks whether the judge is there.
+        [check, *_] = ledger.read(store.books / ledger.LEDGER)
+        judging = record.stages[0].costs["M0/examiner/mark"].dollars
+        assert judging == pytest.approx(bill.dollars - 2 * check.dollars)
         before = len(server.received)
         assert run(request_of(server), store).stages == record.stages
         assert len(server.received) == before
@@ -99,7 +105,7 @@ def test_a_judge_that_leaves_rows_unanswered_stops_the_run_or_costs_only_those(
 
 
 def entered(store):
-    return [(one.call, one.status) for one in ledger.read(store.books / LEDGER)]
+    return [(one.call, one.status) for one in ledger.read(store.books / ledger.LEDGER)]
 
 
 def test_a_check_that_fails_is_in_the_ledger_of_a_run_that_never_began(request_of, tmp_path):
