@@ -92,6 +92,7 @@ class Examiner:
                 f"judged by {judge.ref.known_as}, {self.rubric.fingerprint}, "
                 f"{answers.chat_template(log)}"
             ),
+            judge=marker.known_as,
             metrics=(*_scores(items), *_lengths(list(given.values()))),
             items=items,
         )
@@ -102,12 +103,8 @@ def _key(row: PromptRow) -> str:
 
 
 def _item(row: PromptRow, answer: Answer, log: RowLog) -> ItemResult:
-    outcome: Outcome
-    if answer.failure is not None:
-        outcome, verdict = answer.failure, None
-    else:
-        [reading] = verdicts.read(_key(row), log)
-        outcome, verdict = reading.outcome, reading.text
+    readings = () if answer.failure else verdicts.read(_key(row), log)
+    outcome: Outcome = answer.failure or readings[0].outcome
     return ItemResult(
         id=row.id,
         answer=answer.text,
@@ -115,7 +112,7 @@ def _item(row: PromptRow, answer: Answer, log: RowLog) -> ItemResult:
         category=row.category,
         details={
             "prompt": row.prompt,
-            "verdict": verdict,
+            "verdicts": [reading.written() for reading in readings],
             "tokens": answer.tokens,
             "truncated": answer.truncated,
         },

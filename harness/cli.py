@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import machine, plugins
+from harness.compare import compare
 from harness.config import PRESETS, RunConfig, capped, presets, read_config, validate
 from harness.data.command import data
 from harness.display import Display
@@ -92,6 +93,9 @@ def report(folder: Folder) -> None:
     record = Store(folder).record()
     config = _asked(record)
     _report(config, record, Store(folder))
+
+
+app.command()(compare)
 
 
 @app.command()

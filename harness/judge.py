@@ -28,6 +28,7 @@ from harness.protocols import Completion, LoadedModel, Message, Prompt, Request,
 from harness.reading import (
     Reader,
     expected_points,
+    points_probabilities,
     read_better,
     read_identifier,
     read_points,
@@ -154,6 +155,8 @@ class Verdict:
     outcome: Outcome
     expected: Outcome | None = None
     """The points' mean under the judge's own token probabilities; None where not asked for."""
+    probabilities: Mapping[int, float] | None = None
+    """By points, how likely the judge was to give them; None where not asked for, or not told."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,12 @@ class Judge:
         ref = self.model.ref
         parts = (ref.name, ref.fingerprint or ref.location)
         return f"{':'.join(parts)} {self.rubric.fingerprint} {self.sampling.fingerprint}"
+
+    @property
+    def known_as(self) -> str:
+        """The same for a reader: `examiner (exact), microworld@3de6c3bdf453, T=0 ...`."""
+        parts = (self.model.ref.known_as, self.rubric.fingerprint, self.sampling.fingerprint)
+        return ", ".join(parts)
 
     def check_room(self) -> None:
         """Check that the rubric, with nothing in it yet, and a verdict fit the model's context.
@@ -205,7 +214,14 @@ class Judge:
                     if self.sampling.top_logprobs
                     else None
                 ),
+                probabilities=self._probabilities(completion),
             )
+
+    def _probabilities(self, completion: Completion) -> Mapping[int, float] | None:
+        if not self.sampling.top_logprobs:
+            return None
+        found = points_probabilities(completion, lowest=self.rubric.lowest)
+        return None if isinstance(found, Failure) else found
 
 
 def read_verdict(completion: Completion, read: Reader) -> Outcome:
@@ -213,5 +229,5 @@ def read_verdict(completion: Completion, read: Reader) -> Outcome:
     if completion.failure is not None:
         return completion.failure
     if completion.finish_reason == "length":
-        return Failure(reason="truncated", detail=completion.text[-160:])
+        return Failure.unread("truncated", completion.text)
     return read(completion.text)

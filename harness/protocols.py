@@ -309,8 +309,9 @@ class Improvement:
     model: ModelRef
     comparators: tuple[ModelRef, ...] = ()
     metrics: dict[str, JsonValue] = field(default_factory=dict)
-    prompts: tuple[str, ...] = ()
-    """Every prompt that it was trained on in this stage: evaluations are compared with them."""
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By set (`IFT`, `EFT`, `AIFT(M1)` ...), every prompt that it was trained on in this stage; of
+    judgements, the instructions that they are about. Evaluations are compared with them."""
 
 
 class Trainer(Protocol):
@@ -337,7 +338,32 @@ class Report(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class NamedRun:
+    """A run beside others, by a name that none of them has."""
+
+    name: str
+    record: RunRecord
+
+
+@runtime_checkable
+class Comparer(Protocol):
+    """What a report adds that can show runs beside each other, for `harness compare`.
+
+    It is built without options there.
+    """
+
+    def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
+        """Write the runs out, from their records alone; the same records give the same bytes.
+
+        Raises:
+            ConfigError: two of them are the same run.
+        """
+        ...
+
+
 __all__ = [
+    "Comparer",
     "Completion",
     "Continuation",
     "Engine",
@@ -347,6 +373,7 @@ __all__ = [
     "LoadedModel",
     "LogLikelihood",
     "Message",
+    "NamedRun",
     "Prompt",
     "Publisher",
     "Remote",

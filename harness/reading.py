@@ -44,9 +44,9 @@ def read_points(text: str, highest: float = 5.0, lowest: float = 0.0) -> Outcome
     found = list(_POINTS.finditer(text))
     if not found:
         reason = "unclear_score" if _ANY_POINTS.search(text) else "no_score"
-        return Failure(reason=reason, detail=text[-160:])
+        return Failure.unread(reason, text)
     if _ANY_POINTS.search(text, found[-1].end()):
-        return Failure(reason="unclear_score", detail=text[-160:])
+        return Failure.unread("unclear_score", text)
     value, scale = float(found[-1][1]), found[-1][2]
     if scale is not None and float(scale) != highest:
         return Failure(reason="wrong_scale", detail=found[-1][0])
@@ -63,7 +63,7 @@ def read_better(text: str) -> Outcome:
     found = list(_BETTER.finditer(text))
     if not found or _ANY_BETTER.search(text, found[-1].end()):
         reason = "unclear_verdict" if _ANY_BETTER.search(text) else "no_verdict"
-        return Failure(reason=reason, detail=text[-160:])
+        return Failure.unread(reason, text)
     return Score(value={"a": 1.0, "b": 0.0}.get(found[-1][1].lower(), 0.5))
 
 
@@ -76,12 +76,12 @@ def read_ranking(text: str) -> Outcome:
     """
     found = [ranks for match in _LIST.finditer(text) if (ranks := _ranks(match[0]))]
     if not found:
-        return Failure(reason="no_verdict", detail=text[-160:])
+        return Failure.unread("no_verdict", text)
     if found[-1] == {"model_1": 1, "model_2": 2}:
         return Score(value=1)
     if found[-1] == {"model_1": 2, "model_2": 1}:
         return Score(value=0)
-    return Failure(reason="unclear_verdict", detail=text[-160:])
+    return Failure.unread("unclear_verdict", text)
 
 
 def _ranks(text: str) -> dict[Any, Any]:
@@ -96,7 +96,7 @@ def read_identifier(text: str) -> Outcome:
     """Read `m` (first output) or `M` (second), as AlpacaEval 2's prompt asks for."""
     said = text.strip().strip("\"'`*.")
     if said not in ("m", "M"):
-        return Failure(reason="no_verdict", detail=text[-160:])
+        return Failure.unread("no_verdict", text)
     return Score(value=1.0 if said == "m" else 0.0)
 
 
@@ -120,9 +120,23 @@ def identifier_probability(steps: Sequence[Step] | None) -> Outcome:
 def expected_points(completion: Completion, highest: int = 5, lowest: int = 0) -> Outcome:
     """Compute the mean of the points under the judge's own probabilities, where it wrote them.
 
+    Every number of points counts with its probability, over their sum (G-Eval, Liu et al. 2023).
+    One sampled reasoning, so the mean over samples still matters.
+    """
+    found = points_probabilities(completion, highest, lowest)
+    if isinstance(found, Failure):
+        return found
+    total = sum(found.values())
+    return Score(value=sum(points * weight for points, weight in found.items()) / total)
+
+
+def points_probabilities(
+    completion: Completion, highest: int = 5, lowest: int = 0
+) -> Mapping[int, float] | Failure:
+    """Find how likely the judge was to give each number of points, where it wrote them.
+
     The verdict is read as always; at the token that gives the points, every likely token that is
-    a number from `lowest` to `highest` counts with its probability, over their sum (G-Eval, Liu et
-    al. 2023). One sampled reasoning, so the mean over samples still matters.
+    a number from `lowest` to `highest` counts.
     """
     if completion.failure is not None:
         return completion.failure
@@ -137,18 +151,19 @@ def expected_points(completion: Completion, highest: int = 5, lowest: int = 0) -
     at = list(_POINTS.finditer(text))[-1].start(1)
     for step in completion.steps:
         if at < len(step.token):
-            return _expected(step.alternatives, range(lowest, highest + 1))
+            return _probabilities(step.alternatives, range(lowest, highest + 1))
         at -= len(step.token)
     raise AssertionError("the points stand in one of the tokens")
 
 
-def _expected(alternatives: Sequence[tuple[str, float]], allowed: range) -> Outcome:
-    weights: Mapping[int, float] = {}
+def _probabilities(
+    alternatives: Sequence[tuple[str, float]], allowed: range
+) -> Mapping[int, float] | Failure:
+    found: dict[int, float] = {}
     for token, logprob in alternatives:
         match = _NUMBER.fullmatch(token)
         if match and int(match[1]) in allowed:
-            weights = {**weights, int(match[1]): weights.get(int(match[1]), 0) + math.exp(logprob)}
-    total = sum(weights.values())
-    if not total:
+            found[int(match[1])] = found.get(int(match[1]), 0) + math.exp(logprob)
+    if not sum(found.values()):
         return Failure(reason="no_distribution", detail="no likely token gives the points alone")
-    return Score(value=sum(points * weight for points, weight in weights.items()) / total)
+    return found

@@ -73,6 +73,11 @@ class Failure(Record):
     detail: str = ""
     """What a person would look at, e.g. the end of the unreadable text."""
 
+    @classmethod
+    def unread(cls, reason: str, text: str) -> "Failure":
+        """Fail for what cannot be read in a text, whose end is kept."""
+        return cls(reason=reason, detail=text.strip()[-160:] or "nothing was written")
+
 
 Outcome = Annotated[Score | Failure, Field(discriminator="kind")]
 
@@ -90,6 +95,26 @@ class ItemResult(Record):
     cluster: str | None = None
     """What it shares with other items, so that they are not independent: a conversation."""
     details: dict[str, JsonValue] = {}
+    """What a reader wants to see beside it. The same thing has the same key in all evaluations:
+
+    prompt                    what was asked; of a conversation, in the item's turn
+    turns, answers            of a conversation, what was asked and answered in each turn; null
+                              where there is no answer
+    tokens, truncated         how many were sampled for the answer; whether that cut it off
+    reference_output          the answer it is compared with, and `reference`, whose that is
+    opponent_answer           what `against` answered; of a conversation, `opponent_answers`
+    verdicts                  all that the judge wrote, in the order in which it was asked:
+                              {"text", "value" or "failure", "order", "probabilities"}; the value
+                              of a comparison is seen from the model's side, 1 where its answer is
+                              better; `order` says which answer was shown first; `probabilities`,
+                              by label, how likely the judge was to write that at the token that
+                              decides
+    responses                 what a judge under test judged: {"text", "rank", "score", "verdicts"};
+                              or `pairs` of them, by number, seen from the first
+    choices, right_answers    of a question with a known answer: {"text", "logprob"}, and texts
+    difficulty                of the question, as published
+
+    Whatever else an evaluation knows has a key of its own."""
 
 
 class Metric(Record):

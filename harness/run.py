@@ -8,10 +8,11 @@ Each stage is done once and kept on disk, and so is each row inside it: the same
 a run that was interrupted.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
+from importlib import import_module
+from itertools import chain, product
 from typing import Any
 
 from harness import plugins
@@ -42,7 +43,15 @@ from harness.protocols import (
     Workload,
     Workspace,
 )
-from harness.records import EvalResult, ModelRef, Overlap, RunRecord, Stage, StageResult
+from harness.records import (
+    EvalResult,
+    ModelRef,
+    Overlap,
+    PromptMap,
+    RunRecord,
+    Stage,
+    StageResult,
+)
 from harness.store import ANSWERED, Store
 
 
@@ -223,7 +232,7 @@ class Progress:
     def _overlap(self, stage: Stage) -> dict[str, Overlap]:
         """Compare what was trained on with what evaluations ask; neither sees the other."""
         trained = [s for s in stages(stage.iteration) if s.kind == "train"]
-        prompts = self.store.prompts(trained)
+        prompts = list(chain.from_iterable(self.store.prompts(trained).values()))
         return {
             built.name: overlap(built.plugin.question_texts(), prompts)
             for built in self.bench.evaluations
@@ -301,6 +310,19 @@ class Progress:
         )
         made = self.bench.trainer.plugin.improve(self.lineage[-1], stage.iteration, workspace)
         self.store.keep_prompts(stage, made.prompts)
+        with self.meter.part("prompt map"):
+            found = self._prompt_map([*trained, stage])
         return StageResult(
-            stage=stage, model=made.model, comparators=made.comparators, metrics=made.metrics
+            stage=stage,
+            model=made.model,
+            comparators=made.comparators,
+            metrics=made.metrics,
+            prompt_map=found,
         )
+
+    def _prompt_map(self, trained: Sequence[Stage]) -> PromptMap | None:
+        """Show where all prompts trained on so far lie."""
+        # By name, because scikit-learn takes a second to import.
+        prompt_map: Callable[[Mapping[str, Sequence[str]], int], PromptMap | None]
+        prompt_map = import_module("harness.data.prompt_map").prompt_map
+        return prompt_map(self.store.prompts(trained), self.bench.config.seed)

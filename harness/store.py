@@ -8,7 +8,7 @@
     <run>/stages/01-evaluate/M1/head_to_head.jsonl   rows, as they finish
     <run>/stages/01-evaluate/M1/head_to_head.json    an EvalResult: this evaluation is done
     <run>/stages/02-train/...                        whatever the trainer keeps
-    <run>/stages/02-train/trained_on.json            the prompts of this training
+    <run>/stages/02-train/trained_on.json            the prompts of this training, by set
     <run>/stages/02-train/stage.json                 a StageResult: this stage is done
     <run>/published/M1/mt_bench/...                  results in the formats of their publishers
     <run>/report.md, summary.json ...                what the reports wrote
@@ -205,14 +205,22 @@ class Store:
             return str(self.folder / location.removeprefix(_RUN))
         return location
 
-    def keep_prompts(self, stage: Stage, prompts: Iterable[str]) -> None:
-        """Keep what a stage was trained on."""
-        write_json(self.stage_folder(stage) / "trained_on.json", list(prompts))
+    def keep_prompts(self, stage: Stage, sets: Mapping[str, Sequence[str]]) -> None:
+        """Keep what a stage was trained on, by set."""
+        content = {name: list(prompts) for name, prompts in sets.items()}
+        write_json(self.stage_folder(stage) / "trained_on.json", content)
 
-    def prompts(self, stages: Iterable[Stage]) -> list[str]:
-        """Read what stages were trained on."""
-        files = [self.stage_folder(stage) / "trained_on.json" for stage in stages]
-        return [prompt for file in files if file.exists() for prompt in _read_json(file)]
+    def prompts(self, stages: Iterable[Stage]) -> dict[str, list[str]]:
+        """Read what stages were trained on, by set."""
+        found: dict[str, list[str]] = {}
+        for stage in stages:
+            path = self.stage_folder(stage) / "trained_on.json"
+            kept = _read_json(path) if path.exists() else {}
+            # Older runs have a list, which does not say what belongs to which set.
+            sets = {str(stage): kept} if isinstance(kept, list) else kept
+            for name, prompts in sets.items():
+                found.setdefault(name, []).extend(prompts)
+        return found
 
     @property
     def books(self) -> Path:

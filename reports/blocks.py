@@ -57,7 +57,15 @@ def _short(end: str) -> str:
     return end.replace("0.", ".", 1) if end.lstrip("+-").startswith("0.") else end
 
 
-Cell = str | Figure
+@dataclass(frozen=True)
+class Mark:
+    """A word or two that say what to think of a row: `holds`, in the colour of its tone."""
+
+    text: str
+    tone: Tone
+
+
+Cell = str | Figure | Mark
 
 
 @dataclass(frozen=True)
@@ -149,3 +157,5 @@ class Section:
 
     title: str
     blocks: tuple[Block, ...]
+    behind: bool = False
+    """Whether it stands behind the findings: a page may fold it away."""

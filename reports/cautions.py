@@ -3,15 +3,18 @@
     M2 / judge_agreement: 14 % of the verdicts could not be scored (31 no_score).
     M2: answers are 1.8 times as long as M1's (length_tokens); length may be doing the work.
 
-The trainer's own warnings come first: it saw what happened.
+What is wrong with the run comes first, then the trainer's own warnings: it saw what happened.
 """
 
 from collections.abc import Iterator
 from itertools import pairwise
+from statistics import StatisticsError, correlation
 
-from harness.records import EvalResult, Failure, Metric, RunRecord
-from reports.figures import visible
-from reports.series import Series, chain, evaluations
+from harness.records import EvalResult, Failure, Metric, RunRecord, Score
+from reports.evidence import LEAST_ITEMS
+from reports.figures import number, visible
+from reports.series import Series, chain, evaluations, models, plugin
+from reports.verdicts import AXES, INSTRUCTIONS
 
 MOST_FAILED = 0.10
 FEWEST_ITEMS = 100
@@ -20,22 +23,58 @@ LENGTHS = ("average_length", "length_tokens")
 MOST_TIES = 0.5
 LEAST_AGREEMENT = 0.6
 MOST_TRUNCATED = 0.05
+LEAST_CONTROLLED = 0.5
+"""Of a raw gain, what must be left once length is controlled for."""
+LEAST_GAIN = 1.0
+"""Points of win rate; of less there is nothing to take away."""
+MOST_CORRELATION = 0.3
+"""Of how much longer an answer became with how much better it was judged, item by item."""
+MOST_LISTED = 3
+"""Files that are named one by one."""
+OFFICIAL_JUDGES = {"mt_bench": "gpt-4"}
+"""Of the published figures, where an evaluation's notes do not say; every version counts."""
+_NOTES = ("judge substituted", "not official", "not MT-Bench's")
+"""What a metric's note says where its figure is not the published one's kind."""
 
 
 def cautions(record: RunRecord) -> tuple[str, ...]:
     """List every warning, in the order in which a reader meets its cause."""
-    found = [*_of_trainer(record), *_overlap(record)]
+    found = [
+        *_stopped(record),
+        *_unreadable(record),
+        *_of_trainer(record),
+        *_overlap(record),
+        *_templates(record),
+    ]
+    names = chain(record)
     for series in evaluations(record):
+        name = plugin(record, series.name)
         found += [
             *_protocols(series),
+            *_substituted(series, OFFICIAL_JUDGES.get(name)),
             *_failures(series),
             *_few_items(series),
             *_truncated(series),
             *_ties(series),
-            *_growth(series, chain(record)),
+            *_growth(series, names),
+            *_controlled(series, names),
+            *(_longer_is_better(series, names) if name in AXES[INSTRUCTIONS] else ()),
             *_agreement(series),
         ]
     return tuple(dict.fromkeys(found))
+
+
+def _stopped(record: RunRecord) -> Iterator[str]:
+    if record.stopped:
+        yield f"The run stopped before its end: {visible(record.stopped).rstrip('.')}."
+
+
+def _unreadable(record: RunRecord) -> Iterator[str]:
+    for file in record.unreadable[:MOST_LISTED]:
+        yield f"Left out, since this version cannot read it: {visible(file).rstrip('.')}."
+    left = len(record.unreadable) - MOST_LISTED
+    if left > 0:
+        yield f"{left:,} more files of the run are left out, since this version cannot read them."
 
 
 def _of_trainer(record: RunRecord) -> Iterator[str]:
@@ -56,12 +95,41 @@ def _overlap(record: RunRecord) -> Iterator[str]:
             )
 
 
+def _templates(record: RunRecord) -> Iterator[str]:
+    """Say which models were asked in another chat template than the others."""
+    under: dict[str, list[str]] = {}
+    for model in models(record):
+        if model.chat_template is not None:
+            under.setdefault(model.chat_template, []).append(model.name)
+    if len(under) > 1:
+        said = ", ".join(f"{' and '.join(names)} by {hash}" for hash, names in under.items())
+        yield (
+            f"The models were asked by {len(under)} different chat templates ({visible(said)}): "
+            "what changed may be the asking."
+        )
+
+
 def _protocols(series: Series) -> Iterator[str]:
     if len(series.protocols) > 1:
         yield (
             f"{series.name}: its {len(series.results)} models were measured by "
             f"{len(series.protocols)} different protocols; compare only models of the same one."
         )
+
+
+def _substituted(series: Series, official: str | None) -> Iterator[str]:
+    """Repeat the notes without which a figure would be compared with published ones."""
+    notes = [metric.note for result in series.results.values() for metric in result.metrics]
+    parts = (part for note in notes for part in note.split("; "))
+    for part in dict.fromkeys(parts):
+        if any(words in part for words in _NOTES):
+            yield f"{series.name}: {visible(part).rstrip('.')}."
+    for judge in dict.fromkeys(result.judge for result in series.results.values()):
+        if official and judge and official not in judge:
+            yield (
+                f"{series.name}: judged by {visible(judge)}, the published figures by "
+                f"{official}: not comparable with them."
+            )
 
 
 def _failures(series: Series) -> Iterator[str]:
@@ -136,14 +204,80 @@ def _growth(series: Series, names: tuple[str, ...]) -> Iterator[str]:
                 )
 
 
+def _controlled(series: Series, names: tuple[str, ...]) -> Iterator[str]:
+    """Say where a gain in win rate is mostly gone once length is controlled for."""
+    for earlier, later in pairwise(names):
+        raw, left = (
+            _gain(series, later, earlier, name)
+            for name in ("win_rate", "length_controlled_win_rate")
+        )
+        if raw is None or left is None or raw < LEAST_GAIN or left >= LEAST_CONTROLLED * raw:
+            continue
+        yield (
+            f"{later} / {series.name}: of {number(raw, 1)} points more than {earlier}, "
+            f"{number(max(left, 0), 1)} are left once length is controlled for; length may be "
+            "doing the work."
+        )
+
+
+def _gain(series: Series, later: str, earlier: str, name: str) -> float | None:
+    before, after = _value(series, earlier, name), _value(series, later, name)
+    return None if before is None or after is None else after - before
+
+
+def _longer_is_better(series: Series, names: tuple[str, ...]) -> Iterator[str]:
+    """Say where the answers that became longer are those that were judged better."""
+    found = []
+    for earlier, later in pairwise(names):
+        pairs = [*_grown(series, later, earlier)]
+        together = _correlation(pairs) if len(pairs) >= LEAST_ITEMS else None
+        if together is not None and together > MOST_CORRELATION:
+            found.append(f"{number(together, 2)} over {len(pairs):,} items, {later} over {earlier}")
+    if found:
+        yield (
+            f"{series.name}: the answers that became longer are those judged better (correlation "
+            f"{'; '.join(found)}); length may be doing the work."
+        )
+
+
+def _correlation(pairs: list[tuple[float, float]]) -> float | None:
+    try:
+        return correlation(*zip(*pairs, strict=True))
+    except StatisticsError:  # all as long, or all as good
+        return None
+
+
+def _grown(series: Series, later: str, earlier: str) -> Iterator[tuple[float, float]]:
+    """By item, how many characters longer the answer became, and how much better it was judged."""
+    if not series.comparable(later, earlier):
+        return
+    before, scores = series.scores(earlier), series.scores(later)
+    answers = {item.id: item.answer for item in series.results[earlier].items}
+    for item in series.results[later].items:
+        other = item.details.get("opponent_answer")
+        if item.against == earlier and isinstance(other, str) and isinstance(item.outcome, Score):
+            yield len(item.answer) - len(other), item.outcome.value
+        elif item.against is None and item.id in scores.keys() & before.keys():
+            yield len(item.answer) - len(answers[item.id]), scores[item.id] - before[item.id]
+
+
 def _agreement(series: Series) -> Iterator[str]:
     for model in series.results:
-        accuracy = _value(series, model, "pairwise_accuracy")
-        if accuracy is not None and accuracy < LEAST_AGREEMENT:
-            yield (
-                f"{model} / {series.name}: as a judge it agrees with {accuracy:.0%} of the human "
-                "orders, where guessing agrees with half."
-            )
+        for name, judge in _JUDGES.items():
+            accuracy = _value(series, model, name)
+            if accuracy is not None and accuracy < LEAST_AGREEMENT:
+                yield (
+                    f"{judge.format(model=model, series=series.name)} agrees with {accuracy:.0%} "
+                    "of the human orders, where guessing agrees with half."
+                )
+
+
+_JUDGES = {
+    "pairwise_accuracy": "{model} / {series}: as a judge it",
+    "external/pairwise_accuracy": "{series}: the judge of the evaluations, whose word every "
+    "judged figure is,",
+}
+"""By whose agreement a metric is."""
 
 
 def _value(series: Series, model: str, name: str) -> float | None:

@@ -1,18 +1,20 @@
-"""A run as `report.md`: for people, pull requests and papers.
+"""A run as `report.md`, several as `compare.md`: for people, pull requests and papers.
 
 Names and notes are escaped. Prompts and answers stand in fenced blocks, where nothing is read as
 Markdown or HTML, no address becomes a link and no name a mention.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
-from reports.blocks import Block, Cell, Chart, Figure, Points, Row, Sample, Section, Table
+from reports.blocks import Block, Cell, Chart, Figure, Mark, Points, Row, Sample, Section, Table
+from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, listed, visible
-from reports.page import details, overview
+from reports.page import report
 
 SAMPLE_WIDTH = 100
 FIGURES = "figures"
@@ -22,7 +24,7 @@ _BLOCK = re.compile(r"^(\d{0,9})([.)](?=\s|$)|(?<!\d)(?:[#>=]|[-+](?=[-\s]|$)))"
 
 
 class Markdown:
-    """Writes `report.md`."""
+    """Writes `report.md` and `compare.md`."""
 
     class Config(Record):
         """Nothing to configure."""
@@ -36,19 +38,44 @@ class Markdown:
         Raises:
             StoreError: the folder cannot be written.
         """
-        path = folder / "report.md"
-        try:
-            path.write_text(markdown(record), encoding="utf-8")
-        except OSError as error:
-            raise unwritable(path, error) from error
-        return path
+        return _write(folder / "report.md", "Run report", tuple(report(record)))
+
+    def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
+        """Write the comparison, from the records alone; the same records give the same bytes.
+
+        Raises:
+            ConfigError: two of them are the same run.
+            StoreError: the folder cannot be written.
+        """
+        return _write(folder / "compare.md", "Comparison of runs", comparison(runs))
 
 
 def markdown(record: RunRecord) -> str:
     """Write a run as Markdown."""
-    first = overview(record)
-    sections = (*first.findings, *first.figures, *details(record))
-    return "\n\n".join(["# Run report", *(part for s in sections for part in _section(s))]) + "\n"
+    return document("Run report", report(record))
+
+
+def document(title: str, sections: Iterable[Section]) -> str:
+    """Write sections as Markdown."""
+    return "\n\n".join([f"# {title}", *(part for s in sections for part in _section(s))]) + "\n"
+
+
+def _write(path: Path, title: str, sections: Sequence[Section]) -> Path:
+    """Write a page, and beside it the drawings that it shows."""
+    drawings = {
+        path.parent / FIGURES / f"{block.name}.svg": block.svg
+        for section in sections
+        for block in section.blocks
+        if isinstance(block, Chart)
+    }
+    try:
+        for place, drawing in drawings.items():
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(drawing, encoding="utf-8")
+        path.write_text(document(title, sections), encoding="utf-8")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path
 
 
 def escape(text: str) -> str:
@@ -111,6 +138,8 @@ def _cell(cell: Cell) -> str:
     if isinstance(cell, Figure):
         text = f"{cell.text} {cell.interval}".strip()
         return f"**{text}**" if cell.tone else text
+    if isinstance(cell, Mark):
+        return f"**{escape(cell.text)}**" if cell.tone else escape(cell.text)
     return escape(cell)
 
 

@@ -11,14 +11,17 @@ where a metric compares no models. One row a line, in the order of the run.
 """
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
+from reports.comparison.rows import rows
 
 
 class Summary:
-    """Writes `summary.json`."""
+    """Writes `summary.json` and `compare.json`, whose rows are in `reports.comparison.rows`."""
 
     class Config(Record):
         """Nothing to configure."""
@@ -32,11 +35,23 @@ class Summary:
         Raises:
             StoreError: the folder cannot be written.
         """
-        path = folder / "summary.json"
-        rows = (row for s in record.stages for result in s.evaluations for row in result.rows())
-        lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
-        try:
-            path.write_text(f"[\n{lines}\n]\n" if lines else "[]\n", encoding="utf-8")
-        except OSError as error:
-            raise unwritable(path, error) from error
-        return path
+        found = (row for s in record.stages for result in s.evaluations for row in result.rows())
+        return _write(folder / "summary.json", found)
+
+    def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
+        """Write the comparison's rows, from the records alone.
+
+        Raises:
+            ConfigError: two of them are the same run.
+            StoreError: the folder cannot be written.
+        """
+        return _write(folder / "compare.json", rows(runs))
+
+
+def _write(path: Path, found: Iterable[Mapping[str, object]]) -> Path:
+    lines = ",\n".join(json.dumps(row, allow_nan=False) for row in found)
+    try:
+        path.write_text(f"[\n{lines}\n]\n" if lines else "[]\n", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path

@@ -8,24 +8,21 @@ Each function makes tables from the record alone; one without anything to show m
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 
 from harness.records import Cost, Metric, RunRecord
-from harness.statistics.intervals import Estimate, mean_of_means, paired_difference
 from reports.blocks import Cell, Figure, Row, Table, Tone
-from reports.evidence import evidence
-from reports.figures import duration, places
-from reports.series import Series, evaluations, models
+from reports.changes import NET_WIN, Change, Changes
+from reports.figures import DASH, duration, places
+from reports.series import Series
 
 NOT_RUN = "not run"
 NO_SCORE = "no score"
 SIGNED = {"net_win", "spearman", "kendall_tau"}
 """Metrics that may be negative, so that a plus sign tells the reader something."""
-AVERAGED = "mean"
-"""The metric that is the mean of the categories' means, so that a difference must be one too."""
+CORRECTED = "p, corrected"
 
 
-def measurements(series: Series) -> Iterator[Table]:
+def measurements(series: Series, found: Changes) -> Iterator[Table]:
     """Tabulate one evaluation: each model alone, then the models against each other."""
     note = " ".join(_descriptions(series))
     wholes = [metric for metric in series.metrics if "/" not in metric]
@@ -34,20 +31,21 @@ def measurements(series: Series) -> Iterator[Table]:
         said = _notes(series, wholes)
         yield Table(series.name, tuple(series.results), rows, f"{said} {note}".strip())
     if series.comparisons:
-        yield comparisons(series, note="" if wholes else note)
+        yield comparisons(series, found, note="" if wholes else note)
 
 
-def comparisons(series: Series, note: str = "") -> Table:
+def comparisons(series: Series, found: Changes, note: str = "") -> Table:
     """Tabulate the models against each other: a row a pair."""
     names = series.comparison_metrics
     rows = []
     for model, against in series.comparisons:
-        found = [series.metric(model, name, against) for name in names]
+        metrics = [series.metric(model, name, against) for name in names]
+        played = tone(found.of(series.name, (model, against)))
         cells = tuple(
-            figure(metric, signed=name in SIGNED, tone=_tone(metric) if name == "net_win" else "")
-            for name, metric in zip(names, found, strict=True)
+            figure(metric, signed=name in SIGNED, tone=played if name == NET_WIN else "")
+            for name, metric in zip(names, metrics, strict=True)
         )
-        rows.append(_counted(f"{model} vs {against}", cells, found[:1]))
+        rows.append(_counted(f"{model} vs {against}", cells, metrics[:1]))
     return Table(
         title=f"{series.name}, model against model",
         columns=tuple(label(name) for name in names),
@@ -64,61 +62,39 @@ def parts(series: Series) -> Iterator[Table]:
         yield Table(series.name, tuple(series.results), rows, _notes(series, below))
 
 
-def differences(record: RunRecord) -> Iterator[Table]:
-    """Tabulate paired differences between consecutive models, and between last and first."""
-    names = [model.name for model in models(record)]
-    steps = [(later, earlier) for earlier, later in pairwise(names)]
-    if len(names) > 2:
-        steps.append((names[-1], names[0]))
-    rows = []
-    for series in evaluations(record):
-        found = [difference(series, later, earlier) for later, earlier in steps]
-        if any(one.n for one in found):
-            name = series.item_metric() or "mean item score"
-            rows.append(
-                metric_row(
-                    f"{label(series.name)}, {label(name)}",
-                    [
-                        one.metric(name, failed=_asked(series, step) - one.n)
-                        if series.results.keys() >= set(step)
-                        else None
-                        for one, step in zip(found, steps, strict=True)
-                    ],
-                    signed=True,
-                    toned=True,
-                )
-            )
+def differences(found: Changes) -> Iterator[Table]:
+    """Tabulate what changed from model to model, and how likely chance would do the same."""
+    rows: list[Row] = []
+    for name in dict.fromkeys(one.evaluation for one in found.found):
+        steps = {one.step: one for one in found.found if one.evaluation == name}
+        if not any(one.estimate.n for one in steps.values()):
+            continue
+        there = [steps.get(step) for step in found.steps]
+        metric = next(iter(steps.values())).metric
+        metrics = [one.estimate.metric(metric, one.failed) if one else None for one in there]
+        tones = [tone(one) for one in there]
+        rows.append(metric_row(f"{label(name)}, {label(metric)}", metrics, True, tones))
+        rows.append(Row(CORRECTED, tuple(chance(one.corrected) if one else "" for one in there)))
     if rows:
         yield Table(
             title="Paired differences",
-            columns=tuple(f"{later} - {earlier}" for later, earlier in steps),
+            columns=tuple(f"{later} - {earlier}" for later, earlier in found.steps),
             rows=tuple(rows),
             note="Over the items for which both models of a pair have a score; failed counts the "
-            "others. Where the interval holds 0, no change is shown. The intervals are not "
-            "corrected for how many there are.",
+            "others. p is that of a paired sign-flip test, corrected (Holm) for how many "
+            f"comparisons this report makes: {found.tested}. A change counts where the interval "
+            "does not hold 0 and the corrected p is below .05. Where it holds 0, no change is "
+            "shown: half its width is about the least that so many items would have shown.",
         )
 
 
-def _asked(series: Series, step: tuple[str, str]) -> int:
-    """Count the items that both models of a step were asked."""
-    ids = [{item.id for item in series.results[model].items} for model in step]
-    return len(set.intersection(*ids))
-
-
-def difference(series: Series, later: str, earlier: str) -> Estimate:
-    """Estimate how much better a model does than another on the items that both have."""
-    if not series.comparable(later, earlier):
-        return Estimate(None, None, None, 0)
-    left, right = series.scores(later), series.scores(earlier)
-    items = series.results[later].items
-    if AVERAGED not in series.metrics:
-        return paired_difference(left, right, {item.id: item.cluster or item.id for item in items})
-    groups: dict[str, list[float]] = {}
-    for item in items:
-        if item.id in left.keys() & right.keys():
-            change = left[item.id] - right[item.id]
-            groups.setdefault(item.category or "", []).append(change)
-    return mean_of_means(list(groups.values()))
+def chance(p: float | None) -> str:
+    """Write a p-value as it is read: `.012`, `< .001`, or a dash where nothing was tested."""
+    if p is None:
+        return DASH
+    if p < 0.001:
+        return "< .001"
+    return f"{p:.3f}".removeprefix("0") if p < 0.9995 else "1"
 
 
 def costs(record: RunRecord) -> Iterator[Table]:
@@ -210,18 +186,21 @@ def _notes(series: Series, names: Sequence[str]) -> str:
 
 
 def metric_row(
-    name: str, metrics: Sequence[Metric | None], *, signed: bool = False, toned: bool = False
+    name: str,
+    metrics: Sequence[Metric | None],
+    signed: bool = False,
+    tones: Sequence[Tone] = (),
 ) -> Row:
     """Line a metric's values up, one a model, all with the same number of decimals."""
     there = [metric for metric in metrics if metric is not None]
     shown = places([end for metric in there for end in (metric.value, metric.low, metric.high)])
+    plain: Tone = ""
     cells: list[Cell] = []
-    for metric in metrics:
+    for metric, its_tone in zip(metrics, tones or (plain,) * len(metrics), strict=True):
         if metric is None or metric.value is None:
             cells.append(figure(metric))
         else:
-            tone = _tone(metric) if toned else ""
-            cells.append(Figure(metric.value, metric.low, metric.high, shown, signed, tone))
+            cells.append(Figure(metric.value, metric.low, metric.high, shown, signed, its_tone))
     return _counted(name, tuple(cells), metrics)
 
 
@@ -240,8 +219,9 @@ def _counts(counts: Sequence[int]) -> tuple[int, ...]:
     return tuple(set(counts)) if len(set(counts)) == 1 else tuple(counts)
 
 
-def _tone(metric: Metric | None) -> Tone:
-    shown = evidence(metric.low, metric.high, metric.n) if metric else None
+def tone(change: Change | None) -> Tone:
+    """Colour a change that counts, and no other."""
+    shown = change.evidence if change else None
     return shown if shown == "better" or shown == "worse" else ""
 
 

@@ -5,7 +5,7 @@ A table that is too wide writes its intervals below the values, and one that is 
 writes them shorter and the counts below the labels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -17,9 +17,23 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
-from reports.blocks import Block, Cell, Chart, Figure, Points, Row, Sample, Section, Table, Tone
+from reports.blocks import (
+    Block,
+    Cell,
+    Chart,
+    Figure,
+    Mark,
+    Points,
+    Row,
+    Sample,
+    Section,
+    Table,
+    Tone,
+)
+from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, ranged, visible
 from reports.page import overview
 
@@ -31,7 +45,7 @@ _STYLES: dict[Tone, str] = {"": "", "better": "green", "worse": "red", "warning"
 
 
 class Terminal:
-    """Writes `report.txt`, and shows the same on a console, in colour."""
+    """Writes `report.txt` and `compare.txt`, and shows the same on a console, in colour."""
 
     class Config(Record):
         """Nothing to configure."""
@@ -45,22 +59,41 @@ class Terminal:
         Raises:
             StoreError: the folder cannot be written.
         """
-        page = StringIO()
-        plain = Console(file=page, width=FILE_WIDTH, color_system=None, force_terminal=False)
-        self.show(record, plain)
-        lines = (line.rstrip() for line in page.getvalue().splitlines())
-        path = folder / "report.txt"
-        try:
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise unwritable(path, error) from error
-        return path
+        return _write(folder / "report.txt", overview(record))
+
+    def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
+        """Write the comparison as plain text; the same records give the same bytes.
+
+        Raises:
+            ConfigError: two of them are the same run.
+            StoreError: the folder cannot be written.
+        """
+        return _write(folder / "compare.txt", comparison(runs))
 
     def show(self, record: RunRecord, console: Console) -> None:
         """Print the overview, as wide as the console is."""
-        page = overview(record)
-        for section in (*page.figures, *page.findings):
-            console.print(_section(section, console))
+        _print(overview(record), console)
+
+    def show_comparison(self, runs: Sequence[NamedRun], console: Console) -> None:
+        """Print the comparison, as wide as the console is."""
+        _print(comparison(runs), console)
+
+
+def _print(page: Sequence[Section], console: Console) -> None:
+    """Print what stands behind the findings first: a terminal stops scrolling at the end."""
+    for section in sorted(page, key=lambda section: not section.behind):
+        console.print(_section(section, console))
+
+
+def _write(path: Path, page: Sequence[Section]) -> Path:
+    text = StringIO()
+    _print(page, Console(file=text, width=FILE_WIDTH, color_system=None, force_terminal=False))
+    lines = (line.rstrip() for line in text.getvalue().splitlines())
+    try:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path
 
 
 def _section(section: Section, console: Console) -> RenderableType:
@@ -131,7 +164,7 @@ def _draw(table: Table, layout: Layout) -> tuple[Grid, int]:
         box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False,
         header_style="bold",
     )  # fmt: skip
-    grid.add_column("")
+    grid.add_column("", overflow="fold")
     needed = LEAST_LABEL
     for heading, *column in zip((*table.columns, *counts), *rows, strict=True):
         longest = max(len(line) for cell in column for line in cell.plain.split("\n"))
@@ -155,6 +188,8 @@ def _label(row: Row, layout: Layout) -> Text:
 def _cell(cell: Cell, layout: Layout) -> Text:
     if isinstance(cell, str):
         return _text(cell)
+    if isinstance(cell, Mark):
+        return _text(cell.text, _STYLES[cell.tone])
     return Text(cell.text, style=_STYLES[cell.tone]).append(layout.interval(cell), style="dim")
 
 

@@ -97,6 +97,17 @@ def test_the_loops_own_numbers_add_up(finished):
     assert second["training"]["pairs_trained"] == pairs["pairs"]
 
 
+def test_what_was_trained_on_is_on_a_map(finished):
+    _, folder, _ = finished
+    first, second = (
+        stage.prompt_map for stage in Store(folder).record().stages if stage.stage.kind == "train"
+    )
+    assert list(first.sizes) == ["IFT", "EFT"]
+    assert list(second.sizes) == ["IFT", "EFT", "AIFT(M1)"]
+    assert second.sizes["AIFT(M1)"] == 8
+    assert {point.set for point in second.points} == set(second.sizes)
+
+
 def test_training_changed_the_weights_and_only_they_are_new(finished):
     _, folder, _ = finished
     models = [s.model for s in Store(folder).record().stages if s.stage.kind == "evaluate"]

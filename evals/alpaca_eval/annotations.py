@@ -14,7 +14,7 @@ outputs under one name are two models, and an error.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,8 @@ class Annotation:
     """What the judge wrote, as the API gave it, with the outputs in the order it was shown them."""
     swapped: bool | None = None
     """Whether it was shown the model's output first; None where that is not known."""
+    tokens: int | None = None
+    """Of the model's output; None where that is not known."""
     truncated: bool = False
     """Whether the model's output was cut off."""
 
@@ -57,6 +59,24 @@ class Annotation:
     def id(self) -> str:
         """The same for the same instruction in every file and run."""
         return instructions.item_id(self.instruction)
+
+    @property
+    def verdict(self) -> str | None:
+        """What the judge wrote, as text; None where the row does not have it."""
+        match self.raw_completion:
+            case str() as text:
+                return text
+            case {"text": str() as text} | {"message": {"content": str() as text}}:
+                return text
+        return None
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """How likely the judge was to say `m` (what was shown first) and `M`; where it told."""
+        match self.raw_completion:
+            case {"logprobs": {"content": [{"top_logprobs": [*likeliest]}, *_]}}:
+                return dict(_identifiers(likeliest))
+        return {}
 
     @property
     def has_logprobs(self) -> bool:
@@ -96,6 +116,13 @@ class Judged:
         values = [one.preference.value for one in decided if isinstance(one.preference, Score)]
         told = any(one.has_logprobs for one in decided)
         return bool(values) and not told and set(values) <= {1.0, TIE, 2.0}
+
+
+def _identifiers(likeliest: Iterable[JsonValue]) -> Iterator[tuple[str, float]]:
+    for one in likeliest:
+        match one:
+            case {"token": ("m" | "M") as token, "logprob": (int() | float()) as logprob}:
+                yield token, math.exp(min(logprob, 0.0))
 
 
 def read(files: Iterable[Path]) -> list[Judged]:

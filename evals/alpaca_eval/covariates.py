@@ -67,6 +67,13 @@ class Covariates:
     note: str = f"{NOT_OFFICIAL}: no df_gamed.csv and no instruction_difficulty.csv"
     """Empty where the files are the official ones."""
 
+    def difficulty_of(self, instruction: str) -> float | None:
+        """Find the published difficulty of one of AlpacaEval's instructions."""
+        place = instructions.position(instruction)
+        if self.difficulty is None or place is None:
+            return None
+        return float(self.difficulty[place])
+
 
 NONE = Covariates()
 

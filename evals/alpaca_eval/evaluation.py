@@ -122,8 +122,9 @@ class AlpacaEval:
                 f"answers {self.sampling.fingerprint}, {self.annotator.rubric.fingerprint}, "
                 f"{answers.chat_template(log)}"
             ),
+            judge=referee.known_as,
             metrics=tuple(metrics),
-            items=tuple(export.items(judged)),
+            items=tuple(export.items(judged, self.covariates)),
         )
 
     def publish(
@@ -152,6 +153,7 @@ class AlpacaEval:
             dataset=row.category,
             raw_completion=verdict.raw_completion if verdict else None,
             swapped=verdict.swapped if verdict else None,
+            tokens=answer.tokens,
             truncated=answer.truncated,
         )
 

@@ -14,11 +14,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from evals.alpaca_eval.annotations import Judged, percent
+from pydantic import JsonValue
+
+from evals.alpaca_eval.annotations import Annotation, Judged, percent
+from evals.alpaca_eval.covariates import Covariates
 from harness.records import EvalResult, ItemResult, Outcome, Score
+from harness.verdicts import OWN_FIRST, OWN_SECOND, written
 
 
-def items(judged: Judged) -> Iterator[ItemResult]:
+def items(judged: Judged, covariates: Covariates) -> Iterator[ItemResult]:
     """Lay every judgement out, worth 0 to 100, so that their mean is the win rate."""
     for one in judged.annotations:
         outcome: Outcome = one.preference
@@ -30,18 +34,30 @@ def items(judged: Judged) -> Iterator[ItemResult]:
             outcome=outcome,
             category=one.dataset,
             details={
-                "instruction": one.instruction,
+                "prompt": one.instruction,
                 "reference_output": one.reference,
                 "reference": judged.reference,
                 "model": judged.model,
                 "annotator": judged.annotator,
                 "preference": one.preference.value if isinstance(one.preference, Score) else None,
+                "verdicts": list(_verdicts(one)),
                 "raw_completion": one.raw_completion,
-                "swapped": one.swapped,
                 "answered": one.output is not None,
+                "tokens": one.tokens,
                 "truncated": one.truncated,
+                "difficulty": covariates.difficulty_of(one.instruction),
             },
         )
+
+
+def _verdicts(one: Annotation) -> Iterator[dict[str, JsonValue]]:
+    """Lay the judge's verdict out, if it gave any, worth 0 to 1."""
+    if one.verdict is not None:
+        order = None if one.swapped is None else OWN_FIRST if one.swapped else OWN_SECOND
+        won = one.preference
+        if isinstance(won, Score):
+            won = Score(value=won.value - 1)
+        yield written(one.verdict, won, order, one.probabilities)
 
 
 def model_outputs(result: EvalResult, generator: str | None = None) -> list[dict[str, Any]]:
@@ -54,7 +70,7 @@ def model_outputs(result: EvalResult, generator: str | None = None) -> list[dict
     return [
         {
             "dataset": item.category,
-            "instruction": item.details["instruction"],
+            "instruction": item.details["prompt"],
             "output": item.answer,
             "generator": generator or result.model,
         }
@@ -68,7 +84,7 @@ def annotations(result: EvalResult, generator: str | None = None) -> list[dict[s
     return [
         {
             "dataset": item.category,
-            "instruction": item.details["instruction"],
+            "instruction": item.details["prompt"],
             "output_1": item.details["reference_output"],
             "generator_1": item.details["reference"],
             "output_2": item.answer,

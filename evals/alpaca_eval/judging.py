@@ -51,7 +51,7 @@ class Annotator:
         if verdict.failure is not None:
             return verdict.failure
         cut = verdict.finish_reason == "length"
-        truncated = Failure(reason="truncated", detail=verdict.text[-160:])
+        truncated = Failure.unread("truncated", verdict.text)
         if self.rubric.read is not read_identifier:
             return truncated if cut else self.rubric.read(verdict.text)
         if not verdict.steps:

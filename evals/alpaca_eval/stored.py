@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from evals.alpaca_eval import covariates, export, figures
-from evals.alpaca_eval.annotations import Judged, read
+from evals.alpaca_eval.annotations import UNNAMED, Judged, read
 from evals.alpaca_eval.controlled import Controlled, control
 from evals.alpaca_eval.covariates import Covariates, Kind, Weights
 from evals.protocol import protocol
@@ -68,8 +68,9 @@ def _result(judged: Judged, there: Covariates, published: Weights | None) -> Eva
         model=judged.model,
         protocol=protocol("alpaca_eval", _instructions(judged), judged.reference, judged.annotator),
         description=describe(judged, there, controlled),
+        judge="" if judged.annotator == UNNAMED else judged.annotator,
         metrics=tuple(metrics),
-        items=tuple(export.items(judged)),
+        items=tuple(export.items(judged, there)),
     )
 
 

@@ -117,6 +117,7 @@ class HeadToHead:
                 f"{self._source()}, answers {self.sampling.fingerprint}, judged in both orders by "
                 f"{judge.ref.known_as}, {self.rubric.fingerprint}, {answers.chat_template(log)}"
             ),
+            judge=referee.known_as,
             metrics=tuple(metrics(played)),
             items=tuple(one.item for one in played),
             answers={id: one.text for id, one in given.items() if one.failure is None},

@@ -13,10 +13,10 @@ from evals.answers import Answer
 from evals.head_to_head.matches import TIE, Match, position_consistency, shares
 from harness import verdicts
 from harness.data.examples import PromptRow
-from harness.records import Failure, ItemResult, Metric, Outcome, Score
+from harness.records import Failure, ItemResult, Metric, Score
 from harness.rows import RowLog
 from harness.statistics.intervals import share
-from harness.verdicts import Reading
+from harness.verdicts import OWN_FIRST, OWN_SECOND, Reading, swapped, written
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,17 @@ class Played:
             details={
                 "prompt": game.prompt.prompt,
                 "opponent_answer": game.other,
-                "verdicts": [reading.text for reading in self.readings],
+                "verdicts": [
+                    written(reading.text, outcome, order)
+                    for reading, outcome, order in zip(
+                        self.readings, self.match.verdicts, (OWN_FIRST, OWN_SECOND), strict=False
+                    )
+                ],
                 "identical": game.identical,
+                "tokens": game.own.tokens,
                 "truncated": game.own.truncated,
             },
         )
-
-
-def swapped(outcome: Outcome) -> Outcome:
-    """See a verdict from the other answer's side."""
-    return Score(value=1 - outcome.value) if isinstance(outcome, Score) else outcome
 
 
 def metrics(played: Sequence[Played]) -> Iterator[Metric]:

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from evals import stored_files
-from evals.head_to_head.games import swapped
 from evals.head_to_head.matches import LOSS, TIE, WIN, Match, position_consistency, shares, tally
 from evals.protocol import protocol
 from harness.data.files import Table
@@ -36,6 +35,7 @@ from harness.errors import DataError
 from harness.reading import read_better
 from harness.records import EvalResult, Failure, ItemResult, Metric, Outcome, Score
 from harness.statistics.intervals import Estimate, mean, share
+from harness.verdicts import swapped
 
 Names = Mapping[str, str]
 """Models by the id of an answer."""
@@ -142,6 +142,7 @@ def _result(
         model=model,
         protocol=protocol("head_to_head", "stored", judge, *asked),
         description="; ".join([*about, *caveats]),
+        judge=judge,
         metrics=tuple(
             one.model_copy(update={"note": "; ".join(filter(None, [*caveats, one.note]))})
             for one in metrics

@@ -131,16 +131,17 @@ class JudgeAgreement:
         if "self" in self.config.judges:
             metrics = self.instrument.metrics(_SELF_KEY, log)
             items = self.instrument.items(_SELF_KEY, log)
-        described = self._described(log)
+        described, external = self._described(log), ""
         if self.needs_judge:
             if judge is None:
                 raise ConfigError(
                     "judge_agreement of the external judge needs one: add [judge] with an engine "
                     'and a model, or leave "external" out of `judges`'
                 )
-            fingerprint = Judge(self.rubric, judge, self.sampling).fingerprint
-            parts.append(fingerprint)
-            described += f"; external: {fingerprint}"
+            outside = Judge(self.rubric, judge, self.sampling)
+            external = outside.known_as
+            parts.append(outside.fingerprint)
+            described += f"; external: {outside.fingerprint}"
         own = protocol("judge_agreement", *parts)
         if judge is not None and self.needs_judge:
             before = next((result for result in earlier if result.protocol == own), None)
@@ -150,6 +151,7 @@ class JudgeAgreement:
             model=model.name,
             protocol=own,
             description=described,
+            judge=external,
             metrics=metrics,
             items=items,
         )

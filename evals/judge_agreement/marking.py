@@ -37,6 +37,19 @@ def failure_rate(asked: Sequence[tuple[Sequence[Outcome], str]]) -> Metric:
     return ratio(unread, gathered([len(outcomes) for outcomes, _ in asked])).metric("failure_rate")
 
 
+def unjudged(outcomes: Iterable[Outcome], missing: str) -> Failure:
+    """Fail for the commonest cause, with a text of it.
+
+    Args:
+        outcomes: Of all verdicts, one failure at least.
+        missing: What there is not, for so many failures.
+    """
+    failed = [one for one in outcomes if isinstance(one, Failure)]
+    counts = failures(failed)
+    first = max(failed, key=lambda one: counts[one.reason])
+    return Failure(reason=first.reason, detail=f"{missing}: {first.detail}".removesuffix(": "))
+
+
 def failures(outcomes: Iterable[Outcome]) -> Counter[str]:
     """Count failures by cause."""
     return Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))

@@ -16,13 +16,15 @@ from functools import cached_property
 from itertools import combinations
 from statistics import fmean
 
+from pydantic import JsonValue
+
 from evals.judge_agreement import marking
 from harness import verdicts
 from harness.data.examples import RankedGroup, RankedResponse
-from harness.records import Failure, ItemResult, Metric, Outcome, Score
+from harness.records import ItemResult, Metric, Outcome, Score
 from harness.rows import RowLog
 from harness.statistics.pairs import TIE, JudgedPair, pair_metrics
-from harness.verdicts import Reading
+from harness.verdicts import Reading, swapped, written
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,23 @@ class _Pair:
         """Read the verdicts on each order."""
         return tuple(verdicts.read(f"{judge}/{place}", log) for place in self.places)
 
+    def written(self, readings: Sequence[Sequence[Reading]]) -> list[JsonValue]:
+        """Lay its verdicts out for a reader, each seen from the response with the lower number."""
+        straight, reverse = readings
+        first, second = f"response {self.i + 1} first", f"response {self.j + 1} first"
+        return [
+            *(written(one.text, one.outcome, first) for one in straight),
+            *(written(one.text, swapped(one.outcome), second) for one in reverse),
+        ]
+
     def judged(self, judge: str, log: RowLog) -> JudgedPair:
         """Say what people and what the judge preferred."""
         one, other = self.orders[0]
         shown_first, shown_second = map(_preference, self.readings(judge, log))
-        swapped = None if shown_second is None else 1 - shown_second
+        other_way = None if shown_second is None else 1 - shown_second
         return JudgedPair(
             human=TIE if one.rank == other.rank else float(one.rank < other.rank),
-            verdicts=(shown_first, swapped),
+            verdicts=(shown_first, other_way),
             cluster=marking.instruction(self.group),
         )
 
@@ -127,9 +138,7 @@ def _item(group: RankedGroup, pairs: Sequence[_Pair], judge: str, log: RowLog) -
     """Lay a group's judgements out for a reader."""
     judged = [pair.judged(judge, log) for pair in pairs]
     readings = [pair.readings(judge, log) for pair in pairs]
-    failures = marking.failures(
-        one.outcome for orders in readings for samples in orders for one in samples
-    )
+    outcomes = [one.outcome for orders in readings for samples in orders for one in samples]
     ordered = [one for one in judged if one.human != TIE]
     worth = [
         float(one.judged == one.human) + TIE * (one.judged == TIE)
@@ -140,9 +149,7 @@ def _item(group: RankedGroup, pairs: Sequence[_Pair], judge: str, log: RowLog) -
     if worth:
         outcome = Score(value=fmean(worth))
     elif ordered:
-        outcome = Failure(
-            reason=failures.most_common(1)[0][0], detail="no pair has two readable verdicts"
-        )
+        outcome = marking.unjudged(outcomes, "no pair has two readable verdicts")
     signs = {1.0: ">", 0.0: "<", TIE: "=", None: "?"}
     return ItemResult(
         id=group.id,
@@ -155,12 +162,9 @@ def _item(group: RankedGroup, pairs: Sequence[_Pair], judge: str, log: RowLog) -
             "prompt": marking.instruction(group),
             "responses": [{"text": one.text, "rank": one.rank} for one in group.responses],
             "pairs": [
-                {
-                    "responses": [pair.i + 1, pair.j + 1],
-                    "verdicts": [[one.text for one in samples] for samples in orders],
-                }
+                {"responses": [pair.i + 1, pair.j + 1], "verdicts": pair.written(orders)}
                 for pair, orders in zip(pairs, readings, strict=True)
             ],
-            "failures": dict(failures),
+            "failures": dict(marking.failures(outcomes)),
         },
     )

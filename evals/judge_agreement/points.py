@@ -136,7 +136,11 @@ class JudgedGroup:
     @property
     def failures(self) -> Counter[str]:
         """Count the unreadable verdicts by cause."""
-        return marking.failures(one.outcome for samples in self.readings for one in samples)
+        return marking.failures(self._outcomes)
+
+    @property
+    def _outcomes(self) -> list[Outcome]:
+        return [one.outcome for samples in self.readings for one in samples]
 
     @property
     def outcome(self) -> Outcome:
@@ -146,9 +150,7 @@ class JudgedGroup:
         if pairs:
             return Score(value=(one.concordant + one.tied / 2) / pairs)
         if one.failed:
-            return Failure(
-                reason=self.failures.most_common(1)[0][0], detail="no pair has two scores"
-            )
+            return marking.unjudged(self._outcomes, "no pair has two scores")
         return marking.NO_ORDER
 
     @property
@@ -167,7 +169,7 @@ class JudgedGroup:
                         "rank": response.rank,
                         "score": score,
                         **({"expected": expected} if told else {}),
-                        "verdicts": [reading.text for reading in samples],
+                        "verdicts": [reading.written() for reading in samples],
                     }
                     for response, score, expected, samples in zip(
                         self.group.responses,

@@ -56,7 +56,8 @@ def ask(
         if before.failure is None:
             second.append(_second(question, before.text.strip(), sampling))
             continue
-        failure = Failure(reason="turn_1_failed", detail=before.failure.reason)
+        cause = f"{before.failure.reason}: {before.failure.detail}".removesuffix(": ")
+        failure = Failure(reason="turn_1_failed", detail=cause)
         lost = Answer(text="", tokens=None, finish_reason="failed", failure=failure)
         log.append(_key(item_id(question.id, 2)), lost.model_dump(mode="json"))
     _complete(model, second, log)

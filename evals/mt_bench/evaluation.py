@@ -157,6 +157,7 @@ class MTBench:
                 panel.fingerprint,
             ),
             description=self._describe(panel, log),
+            judge=panel.known_as,
             metrics=metrics,
             items=items,
             answers={
@@ -183,7 +184,7 @@ class MTBench:
         panel.ask([*official.items(), *changed.items()], log)
         rows = single.judged(given, official, panel, log)
         by_question = {one.question.id: one for one in given}
-        asked = {"judgements": official, "corrected_judgements": changed}
+        asked = {"verdicts": official, "corrected_verdicts": changed}
         items = tuple(
             single.item(row, by_question[row.question], asked, panel, log) for row in rows
         )

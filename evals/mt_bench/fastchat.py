@@ -72,7 +72,7 @@ def single_judgments(result: EvalResult, written_at: float) -> Iterator[Row]:
     for item in result.items:
         question, turn = _place(item)
         details: Mapping[str, Any] = item.details
-        for repeat, said in enumerate(details.get("judgements", [{}])):
+        for repeat, said in enumerate(details.get("verdicts", [{}])):
             yield {
                 "question_id": question,
                 "model": result.model,
@@ -91,14 +91,16 @@ def pair_judgments(result: EvalResult, written_at: float) -> Iterator[Row]:
         question, turn = _place(item)
         details: Mapping[str, Any] = item.details
         prompts = details.get("user_prompts", ["", ""])
-        games = zip(*details.get("judgements", [[{}], [{}]]), strict=True)
-        for repeat, (first, second) in enumerate(games):
+        said = details.get("verdicts", [{}, {}])
+        first_order, second_order = said[: len(said) // 2], said[len(said) // 2 :]
+        for repeat, games in enumerate(zip(first_order, second_order, strict=True)):
+            first, second = games
             yield {
                 "question_id": question,
                 "model_1": result.model,
                 "model_2": item.against,
                 "g1_winner": _winner(first, "model_1", "model_2"),
-                "g2_winner": _winner(second, "model_2", "model_1"),
+                "g2_winner": _winner(second, "model_1", "model_2"),
                 "judge": [details["judge"], details.get("judge_prompt")],
                 "g1_user_prompt": prompts[0],
                 "g1_judgment": first.get("text", ""),

@@ -18,7 +18,7 @@ from evals.mt_bench.reading import Readers
 from harness import verdicts
 from harness.judge import read_verdict
 from harness.protocols import Completion, LoadedModel, Request, Sampling
-from harness.records import Failure, Outcome
+from harness.records import Outcome
 from harness.rows import RowLog
 from harness.verdicts import Reading
 
@@ -46,6 +46,12 @@ class Panel:
             f"{ref.name}:{ref.fingerprint or ref.location} {self.prompts.fingerprint} "
             f"{self.sampling.fingerprint} repeats={self.repeats} {self.readers.rule}"
         )
+
+    @property
+    def known_as(self) -> str:
+        """The model, the prompts and the sampling, for a reader."""
+        parts = (self.judge.ref.known_as, self.prompts.fingerprint, self.sampling.fingerprint)
+        return ", ".join(parts)
 
     def ask(self, wanted: Iterable[tuple[str, Asked]], log: RowLog) -> None:
         """Have everything judged, by item, that the log holds no verdict on."""
@@ -79,20 +85,12 @@ def _key(item: str, asked: Asked, repeat: int) -> str:
     return f"verdict/{item}/{asked.fingerprint}/{repeat}"
 
 
-def written(reading: Reading) -> dict[str, JsonValue]:
-    """Lay one verdict out for an item's details: its text, and its value or why it has none."""
-    match reading.outcome:
-        case Failure(reason=reason):
-            return {"text": reading.text, "failure": reason}
-        case score:
-            return {"text": reading.text, "value": score.value}
-
-
 def conversation(answers: Answers, turn: int) -> dict[str, JsonValue]:
     """Lay both turns out for an item's details."""
     return {
         "prompt": answers.question.turns[turn - 1],
         "turns": list(answers.question.turns),
         "answers": [None if one.failure else one.text for one in answers.turns],
+        "tokens": answers.turns[turn - 1].tokens,
         "truncated": answers.turns[turn - 1].truncated,
     }

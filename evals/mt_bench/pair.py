@@ -10,13 +10,16 @@ unreadable         anything           failed       in no rate, and counted
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from evals.mt_bench.answering import Answers
-from evals.mt_bench.judging import Panel, conversation, written
+from evals.mt_bench.judging import Panel, conversation
 from evals.mt_bench.prompts import Asked, JudgePrompts
 from evals.mt_bench.questions import TURNS, Turns, item_id
 from evals.mt_bench.scoring import TIE, Judged
 from harness.records import Failure, ItemResult, Outcome, Score
 from harness.rows import RowLog
+from harness.verdicts import OWN_FIRST, OWN_SECOND, swapped, written
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,16 @@ class Game:
             for first, second in zip(*said, strict=True):
                 yield together(first.outcome, swapped(second.outcome))
 
+    def _verdicts(
+        self, orders: tuple[Asked, Asked], panel: Panel, log: RowLog
+    ) -> Iterator[dict[str, JsonValue]]:
+        """Lay out what was said with the own answer as A, then as B."""
+        as_a, as_b = (panel.said(self.id, asked, log) for asked in orders)
+        for reading in as_a:
+            yield written(reading.text, reading.outcome, OWN_FIRST)
+        for reading in as_b:
+            yield written(reading.text, swapped(reading.outcome), OWN_SECOND)
+
     def item(self, panel: Panel, log: RowLog) -> ItemResult:
         """Lay the game out for a reader."""
         row = self.judged(panel, log)
@@ -67,10 +80,7 @@ class Game:
             details |= {
                 "judge_prompt": self.orders[0].name,
                 "user_prompts": [asked.text for asked in self.orders],
-                "judgements": [
-                    [written(reading) for reading in panel.said(self.id, asked, log)]
-                    for asked in self.orders
-                ],
+                "verdicts": list(self._verdicts(self.orders, panel, log)),
             }
         return ItemResult(
             id=row.id,
@@ -111,11 +121,6 @@ def games(
                     prompts.pair(own.question, (there, own.texts), turn, reference),
                 )
             yield Game(own, turn, opponent, theirs, orders)
-
-
-def swapped(outcome: Outcome) -> Outcome:
-    """Say what a verdict on B against A means for A against B."""
-    return Score(value=1 - outcome.value) if isinstance(outcome, Score) else outcome
 
 
 def together(first: Outcome, second: Outcome) -> Outcome:

@@ -37,7 +37,7 @@ def last_rating(text: str) -> Outcome:
     """Read the last number in double brackets, or else in single ones, from 1 to 10."""
     found = _DOUBLE.findall(text) or _SINGLE.findall(text)
     if not found:
-        return Failure(reason="no_rating", detail=text[-160:])
+        return Failure.unread("no_rating", text)
     rating = float(found[-1])
     if not LOWEST <= rating <= HIGHEST:
         return Failure(reason="out_of_range", detail=found[-1][:160])
@@ -52,7 +52,7 @@ def official_rating(text: str) -> Outcome:
     """
     match = _OFFICIAL_DOUBLE.search(text) or _OFFICIAL_SINGLE.search(text)
     if match is None:
-        return Failure(reason="no_rating", detail=text[-160:])
+        return Failure.unread("no_rating", text)
     try:
         rating = float(ast.literal_eval(match[1]))
     except (SyntaxError, ValueError, OverflowError):
@@ -66,7 +66,7 @@ def last_choice(text: str) -> Outcome:
     """Read the last of [[A]], [[B]] and [[C]]."""
     found = _CHOICE.findall(text)
     if not found:
-        return Failure(reason="no_choice", detail=text[-160:])
+        return Failure.unread("no_choice", text)
     return Score(value=_WORTH[found[-1]])
 
 
@@ -75,7 +75,7 @@ def official_choice(text: str) -> Outcome:
     for choice, worth in _WORTH.items():
         if f"[[{choice}]]" in text:
             return Score(value=worth)
-    return Failure(reason="no_choice", detail=text[-160:])
+    return Failure.unread("no_choice", text)
 
 
 @dataclass(frozen=True)

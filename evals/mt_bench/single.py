@@ -7,7 +7,7 @@
 from collections.abc import Mapping, Sequence
 
 from evals.mt_bench.answering import Answers
-from evals.mt_bench.judging import Panel, conversation, written
+from evals.mt_bench.judging import Panel, conversation
 from evals.mt_bench.prompts import Asked, JudgePrompts
 from evals.mt_bench.questions import TURNS, Turns, item_id
 from evals.mt_bench.scoring import Judged
@@ -70,7 +70,7 @@ def item(
         if prompt := wanted.get(row.id):
             details.setdefault("judge_prompt", prompt.name)
             details.setdefault("user_prompt", prompt.text)
-            details[name] = [written(reading) for reading in panel.said(row.id, prompt, log)]
+            details[name] = [reading.written() for reading in panel.said(row.id, prompt, log)]
     return ItemResult(
         id=row.id,
         answer=answers.turns[row.turn - 1].text,

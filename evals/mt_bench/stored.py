@@ -29,8 +29,7 @@ from pydantic import JsonValue
 
 from evals import stored_files
 from evals.mt_bench import scoring
-from evals.mt_bench.judging import written
-from evals.mt_bench.pair import swapped, together
+from evals.mt_bench.pair import together
 from evals.mt_bench.questions import OFFICIAL, TURNS, question_id
 from evals.mt_bench.reading import last_rating
 from evals.mt_bench.scoring import LOSS, TIE, WIN, Judged
@@ -38,7 +37,7 @@ from evals.protocol import protocol
 from harness.data.files import Table
 from harness.errors import DataError
 from harness.records import EvalResult, Failure, ItemResult, Metric, Outcome, Score
-from harness.verdicts import Reading
+from harness.verdicts import swapped, written
 
 FORMATS = (
     "wanted FastChat's single judgements (question_id, model, judge, turn, score), pair judgements "
@@ -279,6 +278,7 @@ def _result(
         model=model,
         protocol=protocol("mt_bench", "stored judgements", judge),
         description=f"{model}, stored judgements by {judge}: {'; '.join((*parts, *remarks))}",
+        judge="" if judge == UNKNOWN_JUDGE else judge,
         metrics=tuple(metrics),
         items=tuple(items),
     )
@@ -332,7 +332,7 @@ def _item(row: Judged, judge: str, opponent: str | None, said: Sequence[Said]) -
         details |= {
             "judge_prompt": said[0].prompt,
             "user_prompt": said[0].user_prompt,
-            "judgements": [written(Reading(text=one.text, outcome=one.outcome)) for one in said],
+            "verdicts": [written(one.text, one.outcome) for one in said],
         }
     return ItemResult(
         id=row.id,

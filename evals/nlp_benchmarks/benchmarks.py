@@ -72,10 +72,10 @@ class Benchmark:
     """The headline where the chat template is used, if it is another."""
     note: str = ""
 
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """The columns with the question itself, without what may be answered."""
-        return tuple(column for column in self.columns if column in _QUESTION)
+    def question(self, row: Mapping[str, Any]) -> str:
+        """Write the question of a row, without examples and without what may be answered."""
+        asked = (str(row[column]) for column in self.columns if column in _QUESTION)
+        return " ".join(filter(None, asked))
 
     @property
     def by_subject(self) -> bool:

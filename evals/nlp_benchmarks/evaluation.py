@@ -61,9 +61,9 @@ class NLPBenchmarks:
     def question_texts(self) -> dict[str, str]:
         """Say what is asked, by item id; nothing of the hub's data, which lm-eval reads itself."""
         return {
-            items.item_id(name, row["subject"] if benchmark.by_subject else None, number): " ".join(
-                str(row[column]) for column in benchmark.asked
-            )
+            items.item_id(
+                name, row["subject"] if benchmark.by_subject else None, number
+            ): benchmark.question(row)
             for name in (self.config.benchmarks if self.config.data != HUB else ())
             if (benchmark := BENCHMARKS[name])
             for number, row in self._numbered(name)

@@ -102,7 +102,8 @@ class LoadedTransformers:
         pairs = []
         for pair in encode_continuations(self._tokenizer, requests):
             if not pair.continuation:
-                yield _unscored(pair, Failure(reason="empty_continuation"))
+                failure = Failure(reason="empty_continuation", detail="there is nothing to score")
+                yield _unscored(pair, failure)
             elif pair.length - 1 > self.context:  # the last token is only predicted
                 yield _unscored(pair, self._too_long(pair.length))
             else:

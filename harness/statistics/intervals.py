@@ -106,12 +106,20 @@ def paired_difference(
         clusters: By item id, what items share that are not independent; each its own without.
         seed: Of the resampling.
     """
-    sums: dict[str, list[float]] = {}
+    changes = paired_changes(left, right, clusters)
+    estimate = ratio([sum(one) for one in changes], [len(one) for one in changes], seed)
+    return _if_decided(estimate, sum(any(one) for one in changes))
+
+
+def paired_changes(
+    left: Mapping[str, float], right: Mapping[str, float], clusters: Mapping[str, str] | None = None
+) -> list[list[float]]:
+    """List left minus right of the items that both have, cluster by cluster, in order of id."""
+    changes: dict[str, list[float]] = {}
     for id in sorted(left.keys() & right.keys()):
         cluster = id if clusters is None else clusters.get(id, id)
-        sums.setdefault(cluster, []).append(left[id] - right[id])
-    estimate = ratio([sum(one) for one in sums.values()], [len(one) for one in sums.values()], seed)
-    return _if_decided(estimate, sum(any(one) for one in sums.values()))
+        changes.setdefault(cluster, []).append(left[id] - right[id])
+    return list(changes.values())
 
 
 def mean_of_means(groups: Sequence[Sequence[float]], seed: int = 0) -> Estimate:
@@ -147,6 +155,35 @@ def share(count: int, n: int) -> Estimate:
     low = 0.0 if count == 0 else (centre - half) / scale
     high = 1.0 if count == n else (centre + half) / scale
     return Estimate(p, low, high, n)
+
+
+def share_ratio(count: int, n: int, other_count: int, other_n: int) -> Estimate:
+    """Estimate how many times as large one share is as an independent other, with Katz's interval.
+
+    The interval is normal on the scale of logarithms (Katz et al. 1978). There is none where
+    nothing was counted on one of the sides, nor a value where the other share is 0.
+    """
+    if not n or not other_count:
+        return Estimate(None, None, None, n + other_n)
+    times = (count / n) / (other_count / other_n)
+    if not count:
+        return Estimate(times, None, None, n + other_n)
+    spread = _Z * math.sqrt(1 / count - 1 / n + 1 / other_count - 1 / other_n)
+    return Estimate(times, times * math.exp(-spread), times * math.exp(spread), n + other_n)
+
+
+def contrast(left: Sequence[float], right: Sequence[float], seed: int = 0) -> Estimate:
+    """Estimate the mean of one group of items minus that of another, both resampled."""
+    if not left or not right:
+        return Estimate(None, None, None, 0)
+    n = len(left) + len(right)
+    value = float(np.mean(left) - np.mean(right))
+    if min(len(left), len(right)) < 2:
+        return Estimate(value, None, None, n)
+    rng = np.random.default_rng(seed)
+    resampled = [_resampled_means(np.asarray(group), rng) for group in (left, right)]
+    low, high = np.percentile(resampled[0] - resampled[1], [2.5, 97.5])
+    return Estimate(value, float(low), float(high), n)
 
 
 def net_win(wins: int, ties: int, losses: int) -> Estimate:

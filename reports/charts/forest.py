@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from harness.records import RunRecord
 from reports.blocks import Chart
+from reports.changes import AVERAGED
 from reports.charts import svg
 from reports.charts.estimates import written
 from reports.charts.ink import Ink
@@ -11,7 +12,7 @@ from reports.charts.measures import Step, called, difference_dot, in_words, net_
 from reports.charts.rows import Group, Row, rows
 from reports.evidence import Evidence
 from reports.series import Series, evaluations
-from reports.tables import AVERAGED, label
+from reports.tables import label
 
 _INKS: dict[Evidence, Ink] = {"better": Ink("better", "up"), "worse": Ink("worse", "down")}
 _UNCLEAR = Ink("neutral", "circle", hollow=True)

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from harness.statistics.intervals import LEAST_DECIDED, Estimate, mean_of_means
 from reports.blocks import Chart
+from reports.changes import AVERAGED, difference
 from reports.charts import svg
 from reports.charts.ink import inks
 from reports.charts.measures import called, difference_dot, in_words, key, names, of_plugin
 from reports.charts.rows import Dot, Group, Row, rows
 from reports.series import Series
-from reports.tables import AVERAGED, NOT_RUN, difference
+from reports.tables import NOT_RUN
 
 _PERCENT = 100
 

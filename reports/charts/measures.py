@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from harness.records import RunRecord
 from harness.statistics.intervals import Estimate
+from reports.changes import difference
 from reports.charts.estimates import written
 from reports.charts.ink import Ink, inks
 from reports.charts.panels import Line, Panel, Place
@@ -17,7 +18,7 @@ from reports.charts.rows import Dot, Group, Row
 from reports.evidence import Evidence, evidence
 from reports.figures import plain
 from reports.series import Series, chain, evaluations, models, plugin
-from reports.tables import NO_SCORE, NOT_RUN, difference, label
+from reports.tables import NO_SCORE, NOT_RUN, label
 
 _NAMES = {
     "alpaca_eval": "AlpacaEval",

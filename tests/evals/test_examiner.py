@@ -68,9 +68,11 @@ def test_items_hold_what_a_reader_wants_to_see(result):
     by_id = {item.id: item for item in result.items}
     assert list(by_id) == ["dog", "cow", "odd", "long"]
     assert by_id["dog"].answer == "The dog barks."
-    assert by_id["dog"].details["verdict"] == "Fair. Score: 4"
+    assert by_id["dog"].details["verdicts"] == [{"text": "Fair. Score: 4", "value": 4.0}]
+    assert by_id["odd"].details["verdicts"][0]["failure"] == "no_score"
+    assert by_id["dog"].details["prompt"] == "What sound does the dog make?"
     assert by_id["dog"].category == "stem"
-    assert by_id["long"].details["verdict"] is None
+    assert by_id["long"].details["verdicts"] == []
     assert EvalResult.model_validate_json(result.model_dump_json()) == result
 
 
@@ -91,6 +93,7 @@ def test_the_exact_examiner_marks(fake, log, jsonl):
     assert by_id["dog"] == 4.0
     assert by_id["cow"] < 4.0
     assert "judged by examiner (exact)" in result.description
+    assert result.judge.startswith("examiner (exact), microworld@")
 
 
 def test_rows_are_kept_as_they_come(examiner, fake, log, killed):

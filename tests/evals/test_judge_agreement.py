@@ -71,8 +71,11 @@ def test_a_worked_example(agreement, fake, log):
 
     colour, animal = result.items
     assert [one["score"] for one in colour.details["responses"]] == [pytest.approx(14 / 3), 3, None]
-    texts = colour.details["responses"][1]["verdicts"]
-    assert texts == ["no idea", "Well. Score: 3", "Well. Score: 3"]
+    assert colour.details["responses"][1]["verdicts"] == [
+        {"text": "no idea", "failure": "no_score"},
+        {"text": "Well. Score: 3", "value": 3.0},
+        {"text": "Well. Score: 3", "value": 3.0},
+    ]
     assert [one["rank"] for one in colour.details["responses"]] == [0, 1, 2]
     assert colour.details["failures"] == {"no_score": 2, "truncated": 1, "prompt_too_long": 1}
     assert (colour.answer, colour.outcome.value) == ("1 > 2", 1.0)
@@ -227,6 +230,8 @@ def test_the_expected_score_stands_beside_the_mean_of_samples(agreement, telling
     told = [one["expected"] for one in colour.details["responses"]]
     assert told == pytest.approx([(3 * 0.5 + 4 * 0.3) / 0.8] * 2 + [1.6])
     assert animal.details["responses"][1]["expected"] is None
+    [verdict] = colour.details["responses"][0]["verdicts"]
+    assert verdict["probabilities"] == {"3": 0.5, "4": 0.3}
     for name in ("pairwise_accuracy", "tie_rate"):
         sampled, expected = result.metric(name), result.metric(f"expected/{name}")
         assert (sampled.value, sampled.n, sampled.failed) == (
@@ -302,6 +307,7 @@ def test_the_external_judge_is_measured_once_for_all_models(agreement, fake, log
     }
     assert {m.note for m in external[0]} == {"judged by strong (weights of strong)"}
     assert "external: strong:weights of strong microworld@" in second.description
+    assert second.judge.startswith("strong (weights of strong), microworld@")
 
 
 def test_another_external_judge_is_asked_and_its_results_are_not_comparable(agreement, fake, log):
@@ -394,6 +400,26 @@ def test_a_judge_that_prefers_a_position_ties_every_pair(agreement, fake, log):
     assert values == {"tie_rate": 1.0, "accuracy": 0.5, "same_verdict": 0.0}
     assert result.metric("accuracy_better_first").value == 1.0
     assert result.metric("accuracy_better_second").value == 0.0
+    *_, animal = result.items
+    assert animal.details["pairs"] == [
+        {
+            "responses": [1, 2],
+            "verdicts": [
+                {"text": "Better: A", "value": 1.0, "order": "response 1 first"},
+                {"text": "Better: A", "value": 0.0, "order": "response 2 first"},
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize("way", [{}, PAIRWISE])
+def test_a_group_that_could_not_be_judged_shows_what_was_written(agreement, fake, log, way):
+    rows, evaluation = log(), agreement(**way)
+    evaluation.answer(fake(lambda prompt, index: "I cannot say."), rows)
+    for item in evaluation.mark(M1, rows, None, []).items:
+        assert item.outcome.reason in ("no_score", "no_verdict")
+        assert item.outcome.detail.startswith("no pair has two ")
+        assert item.outcome.detail.endswith(": I cannot say.")
 
 
 def test_an_order_that_cannot_be_read_fails_its_pair(agreement, fake, log):

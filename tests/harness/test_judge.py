@@ -87,7 +87,8 @@ def test_a_judge_reports_expected_points_where_it_is_asked_to():
         rows = [("a", {"instruction": "Q", "response": "R"})]
         [plain] = Judge(pointwise("five_points"), model, Sampling()).mark(rows)
         [likeliest] = Judge(pointwise("five_points"), model, Sampling(top_logprobs=5)).mark(rows)
-    assert plain.expected is None
+    assert (plain.expected, plain.probabilities) == (None, None)
+    assert likeliest.probabilities == {4: pytest.approx(0.9)}
     assert likeliest.outcome == likeliest.expected == Score(value=4)
 
 

@@ -9,6 +9,7 @@ from harness.protocols import Completion, Step
 from harness.reading import (
     expected_points,
     identifier_probability,
+    points_probabilities,
     read_better,
     read_identifier,
     read_points,
@@ -119,10 +120,17 @@ def points(*tokens, alternatives):
 def test_expected_points_are_the_mean_under_the_judges_probabilities():
     said = points("Fine", ". Score", ":", " 4", alternatives={" 4": 0.5, " 2": 0.25, " 9": 0.25})
     assert expected_points(said).value == pytest.approx((4 * 0.5 + 2 * 0.25) / 0.75)
+    assert points_probabilities(said) == pytest.approx({4: 0.5, 2: 0.25})
     twice = points("Score: 1\n", "Score: ", "5", alternatives={"5": 0.5, "5.": 0.1, "0": 0.4})
     assert expected_points(twice).value == pytest.approx(3.0)
     ended = replace(said, steps=(*said.steps, Step("<end>", (("<end>", 0.0),))))
     assert expected_points(ended) == expected_points(said)
+
+
+@pytest.mark.parametrize("read", [read_points, read_better, read_ranking, read_identifier])
+def test_a_failure_holds_a_text_to_look_at(read):
+    assert read("").detail == read(" \n").detail == "nothing was written"
+    assert read(f"{'long ' * 100}without a verdict").detail.endswith("without a verdict")
 
 
 def test_expected_points_fail_where_the_verdict_does():

@@ -1,11 +1,13 @@
+import json
 import multiprocessing
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
-from example_plugin import Politeness
+from example_plugin import Politeness, Renaming
 from harness.config import RunConfig
 from harness.engines.scripted import LoadedScript, Scripted
 from harness.errors import (
@@ -434,3 +436,35 @@ def test_answers_to_another_request_are_not_judged_anew(store, tmp_path):
     with pytest.raises(StoreError, match="differs in seed, and only the judge may differ"):
         run(judged_by(5, seed=9), Store(tmp_path / "again"), answers_from=store)
     assert not (tmp_path / "again").exists()
+
+
+def test_where_prompts_lie_is_kept_with_every_training(store, monkeypatch):
+    plain = Renaming.improve
+
+    def trained_on_more(trainer, model, iteration, workspace):
+        made = plain(trainer, model, iteration, workspace)
+        sets = {f"AIFT(M{iteration})": [f"Greet guest {iteration}{n}." for n in range(9)]}
+        return replace(made, prompts=made.prompts | sets)
+
+    monkeypatch.setattr(Renaming, "improve", trained_on_more)
+    record = run(request(), store)
+    maps = [stage.prompt_map for stage in record.stages if stage.stage.kind == "train"]
+    assert [list(found.sizes) for found in maps] == [
+        ["greetings 1", "AIFT(M1)"],
+        ["greetings 1", "AIFT(M1)", "greetings 2", "AIFT(M2)"],
+    ]
+    assert all(s.prompt_map is None for s in record.stages if s.stage.kind == "evaluate")
+
+
+def test_too_few_prompts_for_a_map_stop_no_run(store):
+    assert [stage.prompt_map for stage in run(request(), store).stages] == [None] * 5
+
+
+def test_a_run_that_kept_its_prompts_in_a_list_goes_on(store):
+    first = run(request(iterations=1), store)
+    kept = store.stage_folder(stages(1)[1]) / "trained_on.json"
+    kept.write_text(json.dumps(["greet  Guest 1.", "Say goodbye."]))
+    assert store.prompts(stages(1)) == {"01-train": ["greet  Guest 1.", "Say goodbye."]}
+    record = run(request(iterations=2), store)
+    assert record.stages[:3] == first.stages
+    assert record.stages[-1].overlap["politeness"].exact == ("1", "2")

@@ -91,5 +91,5 @@ class Renaming:
         made = model.model_copy(update={"name": f"M{iteration}", "parent": model.name})
         baseline = (made.model_copy(update={"name": "SFT"}),) if iteration == 1 else ()
         lineage: list[JsonValue] = [m.name for m in workspace.lineage]
-        prompts = (f"greet  Guest {iteration}.", "Say goodbye.")
+        prompts = {f"greetings {iteration}": (f"greet  Guest {iteration}.", "Say goodbye.")}
         return Improvement(made, baseline, {"lineage": lineage}, prompts)

@@ -3,10 +3,11 @@
 import pytest
 
 from harness.records import EvalResult, ItemResult, Metric, Score
+from reports.changes import changes
 from reports.findings import findings
 from reports.headlines import headlines
 from reports.series import Series
-from reports.tables import difference, measurements
+from reports.tables import measurements
 
 
 def with_result(record, *results):
@@ -59,7 +60,9 @@ def test_what_a_metrics_note_says_stands_under_its_tables(whole_run):
     [table] = headlines(noted)
     assert "alpaca eval, win rate: discrete: no token probabilities." in table.note
     series = Series("alpaca_eval", {"M3": alpaca("M3", note="not official LC")})
-    assert next(measurements(series)).note.startswith("win rate: not official LC.")
+    assert next(measurements(series, changes(whole_run))).note.startswith(
+        "win rate: not official LC."
+    )
 
 
 def test_a_labelled_evaluation_is_known_by_its_plug_in(whole_run):
@@ -69,57 +72,15 @@ def test_a_labelled_evaluation_is_known_by_its_plug_in(whole_run):
     assert "alpaca-gpt, win rate" in [
         row.label for table in headlines(labelled) for row in table.rows
     ]
-    assert dict(findings(labelled).items)["AlpacaEval"] == "Win rate (%): M3 41.00."
-
-
-def test_a_difference_of_means_over_benchmarks_weighs_each_benchmark_the_same():
-    def result(model, shift):
-        items = [
-            ItemResult(id=f"{name}/{k}", answer="", category=name, outcome=Score(value=value))
-            for name, size in (("arc", 100), ("mmlu", 10))
-            for k in range(size)
-            for value in [float(name == "mmlu") * shift]
-        ]
-        mean = Metric(name="mean", value=shift / 2, n=110)
-        return EvalResult(
-            evaluation="nlp_benchmarks", model=model, protocol="n1", metrics=(mean,), items=items
-        )
-
-    series = Series("nlp_benchmarks", {"M0": result("M0", 0), "M1": result("M1", 1)})
-    assert difference(series, "M1", "M0").value == pytest.approx(0.5)
-
-
-def rated(model, protocol, values, clusters=None):
-    items = [
-        ItemResult(id=f"{k}/1", answer="", outcome=Score(value=v), cluster=clusters and clusters[k])
-        for k, v in enumerate(values)
-    ]
-    score = Metric(name="score", value=sum(values) / len(values), n=len(values))
-    return EvalResult(
-        evaluation="mt_bench", model=model, protocol=protocol, metrics=(score,), items=items
+    assert (
+        dict(findings(labelled, changes(labelled)).items)["AlpacaEval"] == "Win rate (%): M3 41.00."
     )
 
 
-def test_results_of_different_judges_are_not_subtracted():
-    results = {"M0": rated("M0", "gpt-6", [1.0] * 50), "M1": rated("M1", "gpt-5", [2.0] * 50)}
-    assert difference(Series("mt_bench", results), "M1", "M0").n == 0
-    results["M1"] = rated("M1", "gpt-6", [2.0] * 50)
-    assert difference(Series("mt_bench", results), "M1", "M0").value == 1
-
-
-def test_turns_of_one_conversation_are_not_independent():
-    values = [float(k % 10) for k in range(60) for _ in (1, 2)]
-    clusters = [str(k) for k in range(60) for _ in (1, 2)]
-    alone, together = (
-        difference(
-            Series(
-                "mt_bench",
-                {"M0": rated("M0", "p", [0.0] * 120, how), "M1": rated("M1", "p", values, how)},
-            ),
-            "M1",
-            "M0",
-        )
-        for how in (None, clusters)
-    )
-    assert alone.value == together.value
-    assert together.high - together.low == pytest.approx(2**0.5 * (alone.high - alone.low), rel=0.1)
+def test_a_raw_win_rate_has_the_length_controlled_one_beside_it(whole_run):
+    rated = alpaca("M3")
+    controlled = Metric(name="length_controlled_win_rate", value=33.3, n=120)
+    both = rated.model_copy(update={"metrics": (*rated.metrics, controlled)})
+    record = with_result(whole_run, both)
+    said = dict(findings(record, changes(record)).items)["AlpacaEval"]
+    assert said == "Win rate (%): M3 41.00. Length-controlled: M3 33.30."

@@ -2,6 +2,7 @@ import pytest
 
 from harness.records import ItemResult, Metric, Score
 from reports.blocks import Figure
+from reports.changes import changes
 from reports.series import Series, evaluations
 from reports.tables import comparisons, costs, differences, label, measurements, parts
 
@@ -12,7 +13,7 @@ def series(record, name: str) -> Series:
 
 def test_parts_of_a_metric_stand_in_a_table_of_their_own(whole_run):
     examiner = series(whole_run, "examiner")
-    [table] = measurements(examiner)
+    [table] = measurements(examiner, changes(whole_run))
     assert [row.label for row in table.rows] == ["score", "length tokens"]
     [below] = parts(examiner)
     assert [row.label for row in below.rows] == ["score: math", "score: stem", "score: writing"]
@@ -29,33 +30,35 @@ def test_a_model_that_was_not_measured_has_no_number(half_run):
     results = {k: v for k, v in agreement.results.items() if k != "SFT"} | {
         "SFT": agreement.results["SFT"].model_copy(update={"metrics": ()})
     }
-    [table] = measurements(Series("judge_agreement", results))
+    [table] = measurements(Series("judge_agreement", results), changes(half_run))
     assert table.columns == ("M0", "M1", "SFT")
     assert table.rows[0].cells[2] == "not run"
 
 
 def test_a_clear_net_win_is_toned_and_an_unclear_one_is_not(whole_run):
-    table = comparisons(series(whole_run, "head_to_head"))
+    table = comparisons(series(whole_run, "head_to_head"), changes(whole_run))
     tones = {row.label: row.cells[3].tone for row in table.rows if isinstance(row.cells[3], Figure)}
     assert tones["M2 vs M1"] == "better"
     assert tones["M3 vs M2"] == ""
 
 
 def test_paired_differences_use_only_the_items_both_models_have(whole_run):
-    [table] = differences(whole_run)
-    assert table.columns == ("SFT - M0", "M1 - SFT", "M2 - M1", "M3 - M2", "M3 - M0")
+    [table] = differences(changes(whole_run))
+    assert table.columns == ("SFT - M0", "M1 - SFT", "M2 - M1", "M3 - M2", "M3 - M1")
     score = table.rows[0]
     assert score.label == "examiner, score"
     assert [cell.value for cell in score.cells if isinstance(cell, Figure)] == pytest.approx(
-        [1, 0, 1, 0, 2]
+        [1, 0, 1, 0, 1]
     )
     assert score.n == (120, 120, 90, 90, 120)
     assert score.failed == (0, 0, 30, 30, 0)
+    assert table.rows[1].cells == ("< .001", "1", "< .001", "1", "< .001")
+    assert "for how many comparisons this report makes: 16." in table.note
 
 
 def test_item_scores_that_are_no_metric_are_called_that(whole_run):
-    [table] = differences(whole_run)
-    assert table.rows[1].label == "judge agreement, mean item score"
+    [table] = differences(changes(whole_run))
+    assert table.rows[2].label == "judge agreement, mean item score"
 
 
 def test_the_item_metric_must_fit_every_model(whole_run):

@@ -75,7 +75,8 @@ class Round:
         )
         metrics["training"] = trained.metrics | kept.metrics
         metrics["warnings"] = [*watch.warnings, *kept.warnings]
-        return Improvement(kept.model, metrics=metrics, prompts=tuple(p.prompt for p in prompts))
+        sets = {f"AIFT({self.model.name})": [row.prompt for row in prompts]}
+        return Improvement(kept.model, metrics=metrics, prompts=sets)
 
     def _answer(self, model: LoadedModel, prompts: Sequence[PromptRow]) -> dict[str, Candidate]:
         sampling = self.config.candidates.sampling(self.seed)

@@ -78,7 +78,7 @@ class SelfRewarding:
                 tokenizer.check_template(loaded.chat_template)
             human = seeds.load(settings, self.config.held_out, workspace.seed)
             examples = tokenizer.demonstrations(human.ift)
-            prompts = [row.prompt for row in human.ift]
+            prompts = {"IFT": list(dict.fromkeys(row.prompt for row in human.ift))}
             verdicts = seeds.annotations(human.eft) if settings.annotator == "data" else {}
         watch = Watch(self.config.guards, "SFT")
         baseline = self._fine_tune(model, examples, watch.model, workspace)
@@ -95,7 +95,7 @@ class SelfRewarding:
             taught = seeds.accept(human.eft, verdicts, settings.most_common_share, workspace.seed)
             watch.judgements(len(human.eft), [row.score for row in taught.rows], taught.dropped)
             examples += tokenizer.judgements(taught.rows, self.rubric)
-            prompts += [row.prompt for row in taught.rows]
+            prompts["EFT"] = list(dict.fromkeys(row.prompt for row in taught.rows))
             metrics["eft"] = taught.metrics
         if self.config.learn_from == "positives":
             positives.keep(examples, workspace)
@@ -103,12 +103,12 @@ class SelfRewarding:
             # The paper's ablation starts from the SFT baseline: M1 is that, not its twin.
             made = baseline.model.model_copy(update={"name": "M1"})
             metrics["warnings"] = [*watch.warnings]
-            return Improvement(made, (), metrics, tuple(dict.fromkeys(prompts)))
+            return Improvement(made, (), metrics, prompts)
         first = self._fine_tune(model, examples, "M1", workspace)
         kept = selection.select(first, model, first.model, self.rubric, self.config, workspace)
         metrics["training"] = first.metrics | kept.metrics
         metrics["warnings"] = [*watch.warnings, *kept.warnings]
-        return Improvement(kept.model, (baseline.model,), metrics, tuple(dict.fromkeys(prompts)))
+        return Improvement(kept.model, (baseline.model,), metrics, prompts)
 
     def _tokenizer(self, model: ModelRef) -> "Tokenizer":
         """Load what tokenizes the seeds, and find out before anything slow whether it will do."""

@@ -13,7 +13,7 @@ from harness.engines.scripted import Scripted
 from harness.errors import ConfigError, DataError
 from harness.microworld.engine import ExaminerEngine
 from harness.records import EvalResult, Failure, ModelRef
-from tests.evals.alpaca_eval.judgements import Killed, OddsJudge
+from tests.evals.alpaca_eval.judgements import Killed, OddsJudge, hardness
 
 M0, M1 = (ModelRef(name=name, location=name) for name in ("M0", "M1"))
 ROWS = [
@@ -91,8 +91,9 @@ def test_the_order_is_that_of_the_published_swap(marked):
     result = marked(judge)
     asked = {request.id: request for request in judge.asked}
     for item in result.items[1:]:
-        swapped = Pair("", item.details["instruction"], "", "").swapped
-        assert item.details["swapped"] is swapped
+        swapped = Pair("", item.details["prompt"], "", "").swapped
+        [verdict] = item.details["verdicts"]
+        assert verdict["order"] == ("own answer first" if swapped else "own answer second")
         assert shown_first(asked[f"verdict/{item.id}"]) == ("model" if swapped else "reference")
 
 
@@ -120,8 +121,40 @@ def test_a_scripted_judge(marked, tells):
         result = marked(judge)
     assert ("discrete" in result.metric("win_rate").note) is not tells
     assert result.failures == {"no_verdict": 1}
-    shown_first = [item for item in result.items if item.details["swapped"]]
-    assert {item.details["preference"] for item in shown_first} <= {2, None}
+    own_first = [
+        item
+        for item in result.items
+        if any(said["order"] == "own answer first" for said in item.details["verdicts"])
+    ]
+    assert {item.details["preference"] for item in own_first} == {2, None}
+
+
+def test_items_hold_what_a_reader_wants_to_see(marked):
+    result = marked(OddsJudge(favour_the_model))
+    assert result.judge.startswith("judge (gpt-4-1106-preview), alpaca_eval_clf@")
+    same, *others = result.items
+    assert same.details["verdicts"] == []
+    for item in others:
+        [verdict] = item.details["verdicts"]
+        shown_first = verdict["order"] == "own answer first"
+        assert verdict["text"] == ("m" if shown_first else "M")
+        assert verdict["value"] == pytest.approx(0.9) == item.outcome.value / 100
+        assert verdict["probabilities"] == pytest.approx(
+            {"m": 0.9, "M": 0.1} if shown_first else {"m": 0.1, "M": 0.9}
+        )
+        assert item.details["prompt"].startswith("Instruction ")
+        assert item.details["tokens"] is not None
+        assert item.details["difficulty"] is None
+
+
+def test_the_difficulty_of_the_instruction_is_told_where_it_is_known(
+    marked, data, official, difficulty_csv
+):
+    named = AlpacaEval(AlpacaEval.Config(data=data, difficulty=str(difficulty_csv())))
+    result = marked(OddsJudge(favour_the_model), evaluation=named)
+    assert [item.details["difficulty"] for item in result.items] == pytest.approx(
+        [hardness(k) for k in range(12)]
+    )
 
 
 def test_verdicts_and_answers_that_fail_are_counted(marked):

@@ -41,6 +41,21 @@ def test_the_definitions_by_hand(annotations):
     assert [item.outcome.value for item in result.items[:5]] == wins
 
 
+def test_a_stored_verdict_is_shown_as_far_as_it_is_there(annotations):
+    likely = [{"token": "M", "logprob": 0}, {"token": "m", "logprob": -2.0}, {"token": "x"}, 7]
+    told = {"message": {"content": "M"}, "logprobs": {"content": [{"top_logprobs": likely}]}}
+    odd = {"logprobs": {"content": [{"top_logprobs": None}]}, "text": 7}
+    raw = [told, "m is better", odd, None]
+    [result] = score([annotations([row(k, 1.25, raw_completion=one) for k, one in enumerate(raw)])])
+    assert [item.details["verdicts"] for item in result.items] == [
+        [{"text": "M", "value": 0.25, "probabilities": {"M": 1.0, "m": 0.135}}],
+        [{"text": "m is better", "value": 0.25}],
+        [],
+        [],
+    ]
+    assert result.judge == "weighted_alpaca_eval_gpt4_turbo"
+
+
 def test_lengths_are_characters_cut_to_a_whole_number(annotations):
     rows = [row(0, output_2="ab😀"), row(1, output_2="abcd"), row(2, output_2="abcd")]
     [result] = score([annotations(rows)])

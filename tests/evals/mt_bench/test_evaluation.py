@@ -89,8 +89,10 @@ def test_items_are_turns_with_all_that_was_said(marked):
     assert one.details["turns"] == ["Add 111.", "Double 111."]
     assert one.details["answers"] == ["M1 says: Add 111.", "M1 says: Double 111."]
     assert one.details["judge_prompt"] == "single-math-v1-multi-turn"
-    assert one.details["judgements"] == [{"text": "Quite so. Rating: [[1]]", "value": 1.0}]
+    assert one.details["verdicts"] == [{"text": "Quite so. Rating: [[1]]", "value": 1.0}]
     assert one.details["judge"] == "judge"
+    assert result.judge.startswith("judge (")
+    assert "), mt_bench@" in result.judge
     assert result.answers["81/2"] == "M1 says: Rewrite 81."
 
 
@@ -178,7 +180,7 @@ def test_repeats_are_really_asked_and_their_spread_is_told(marked, talker):
     assert (noise.value, noise.n, within.value) == (pytest.approx(1), 6, pytest.approx(1))
     assert 0.4 < noise.low < 1 < noise.high < 8
     assert "judged" not in noise.note and "3 repeats" in noise.note
-    assert len(result.items[0].details["judgements"]) == 3
+    assert len(result.items[0].details["verdicts"]) == 3
     assert "3 times each" in result.description
 
 
@@ -214,8 +216,8 @@ def test_corrected_references_give_a_second_score_of_the_questions_they_are_abou
     again = result.metric("score_corrected_references")
     assert (again.value, again.n) == (pytest.approx((33.5 - 3 + 20) / 6), 6)
     assert result.items[2].outcome == Score(value=2)
-    assert [said["value"] for said in result.items[2].details["corrected_judgements"]] == [10]
-    assert "corrected_judgements" not in result.items[0].details
+    assert [said["value"] for said in result.items[2].details["corrected_verdicts"]] == [10]
+    assert "corrected_verdicts" not in result.items[0].details
     assert "better.jsonl" in result.description
     plain, _ = marked(judge, rows="plain")
     assert plain.metric("score_corrected_references") is None
@@ -327,7 +329,10 @@ def test_both_orders_are_shown_with_the_reference_for_math(duel):
     assert one.against == "M0"
     assert one.details["judge_prompt"] == "pair-math-v1-multi-turn"
     assert one.details["opponent_answers"] == ["M0 says: Add 111.", "M0 says: Double 111."]
-    assert [[said["value"] for said in order] for order in one.details["judgements"]] == [[1], [1]]
+    assert [(said["order"], said["value"]) for said in one.details["verdicts"]] == [
+        ("own answer first", 1),
+        ("own answer second", 0),
+    ]
 
 
 @pytest.mark.parametrize(("verdict", "outcome"), [("[[A]]", 0.5), ("[[C]]", 0.5), ("hm", None)])

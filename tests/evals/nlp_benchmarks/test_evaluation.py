@@ -277,3 +277,46 @@ def test_lm_eval_says_nothing_and_asks_no_network(result, capfd, caplog, monkeyp
     result()
     captured = capfd.readouterr()
     assert (captured.out, captured.err, caplog.records) == ("", "", [])
+
+
+def test_items_show_why_they_are_right_or_wrong(result, scripted) -> None:
+    found = result(benchmarks=["arc_easy", "mmlu", "piqa"], limit=1)
+    arc, mmlu, piqa = (by_benchmark(found, name)[0] for name in ("arc_easy", "mmlu", "piqa"))
+    for item in (arc, mmlu, piqa):
+        details = item.details
+        texts = [one["text"] for one in details["choices"]]
+        [right] = details["right_answers"]
+        assert right in texts
+        assert "Answer:" not in details["prompt"]  # neither a template nor an example
+        best = max(details["choices"], key=lambda one: one["logprob"])["text"]
+        assert details["scores"]["acc"] == (best == right)
+    by_character = max(arc.details["choices"], key=lambda one: one["per_character"])["text"]
+    assert arc.details["scores"]["acc_norm"] == (by_character == arc.details["right_answers"][0])
+    assert [one["text"][:3] for one in mmlu.details["choices"]] == ["A. ", "B. ", "C. ", "D. "]
+    assert mmlu.details["choices"][0].keys() == {"text", "logprob"}
+
+
+def test_generated_answers_are_shown_with_what_was_read_in_them(result, scripted) -> None:
+    found = result(scripted(default="It is 7 I think"), benchmarks=["gsm8k", "nq"], limit=1)
+    [sums], [facts] = by_benchmark(found, "gsm8k"), by_benchmark(found, "nq")
+    assert sums.details["extracted"] == {
+        "exact_match_strict": "[invalid]",
+        "exact_match_flexible": "7",
+    }
+    assert "####" in sums.details["right_answers"][0]
+    assert sums.details["scores"]["exact_match_strict"] == 0
+    assert sums.details["truncated"] is False
+    assert len(facts.details["right_answers"]) > 1
+    assert facts.details["extracted"] == {"exact_match": "It is 7 I think"}
+
+
+def test_a_failed_item_shows_what_was_asked(result, scripted) -> None:
+    script = scripted(failures={".": "refused"})
+    found = result(script, benchmarks=["arc_easy"], limit=1)
+    [item] = found.items
+    assert (item.outcome.reason, item.outcome.detail) == ("refused", "as scripted")
+    assert item.details.keys() == {"prompt", "right_answers"}
+
+
+def by_benchmark(found, name):
+    return [item for item in found.items if item.category == name]

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.statistics.intervals import (
+    contrast,
     mean,
     mean_of_means,
     net_win,
     paired_difference,
     ratio,
     share,
+    share_ratio,
     sign_test,
 )
 
@@ -174,3 +176,30 @@ def test_a_group_without_items_leaves_no_mean_of_all():
     alone = mean_of_means([[1.0], [0.0, 1.0]])
     assert alone.value == 0.75
     assert alone.low is None
+
+
+@given(st.integers(1, 80), st.integers(80, 200), st.integers(1, 80), st.integers(80, 200))
+def test_the_ratio_of_two_shares_is_scipys(count, n, other_count, other_n):
+    estimate = share_ratio(count, n, other_count, other_n)
+    expected = stats.contingency.relative_risk(count, n, other_count, other_n)
+    ends = expected.confidence_interval(0.95)
+    assert estimate.value == pytest.approx(expected.relative_risk)
+    assert (estimate.low, estimate.high) == pytest.approx((ends.low, ends.high), rel=1e-4)
+
+
+def test_a_share_of_nothing_has_no_ratio():
+    assert share_ratio(3, 10, 0, 10) == (None, None, None, 20)
+    assert share_ratio(0, 10, 3, 10) == (0, None, None, 20)
+    assert share_ratio(0, 0, 3, 10).value is None
+
+
+def test_a_contrast_is_the_difference_of_two_means():
+    rng = np.random.default_rng(5)
+    left, right = rng.normal(1, 1, size=60), rng.normal(0, 1, size=40)
+    estimate = contrast(list(left), list(right))
+    expected = stats.ttest_ind(left, right, equal_var=False).confidence_interval(0.95)
+    assert estimate.value == pytest.approx(left.mean() - right.mean())
+    assert estimate.low == pytest.approx(expected.low, abs=0.08)
+    assert estimate.high == pytest.approx(expected.high, abs=0.08)
+    assert contrast([1.0], [2.0, 3.0]) == (-1.5, None, None, 3)
+    assert contrast([], [2.0]).value is None

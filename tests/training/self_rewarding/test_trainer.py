@@ -109,6 +109,13 @@ def test_a_stage_says_which_texts_it_prompted_with(taught: Stage, by_chance: Sta
     assert by_chance.metrics["texts"] == {"rubric": rubric}
 
 
+def test_a_stage_says_what_it_was_trained_on_by_set(taught: Stage, by_chance: Stage) -> None:
+    assert {name: len(prompts) for name, prompts in taught.made.prompts.items()} == {"IFT": 32}
+    [(name, prompts)] = by_chance.made.prompts.items()
+    assert name == f"AIFT({by_chance.made.model.parent})"
+    assert len(prompts) == 12
+
+
 def test_positives_are_added_to_the_seeds_and_m0_is_trained_anew(taught: Stage) -> None:
     before = snapshot(taught.folder)
     stage = Stage(IMITATING, taught.made.model, taught.folder.parent, 2)

@@ -1,0 +1,51 @@
+"""A run as `report.html`: one file that opens from disk, with the samples behind its numbers."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from harness.records import Record, RunRecord
+from harness.rows import unwritable
+from reports.html.packing import pack
+from reports.html.page import page
+from reports.html.samples import sampled
+from reports.page import ANSWERS, report
+from reports.series import chain, models
+
+
+class Html:
+    """Writes `report.html`."""
+
+    class Config(Record):
+        """How large the page may be."""
+
+        most_megabytes: float = Field(default=20.0, gt=0)
+        """Of samples; above it, the longest texts are cut, and the page says so."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def render(self, record: RunRecord, folder: Path) -> Path:
+        """Write the report, from the record alone; the same record gives the same bytes.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        path = folder / "report.html"
+        try:
+            path.write_text(html(record, self.config.most_megabytes), encoding="utf-8")
+        except OSError as error:
+            raise unwritable(path, error) from error
+        return path
+
+
+def html(record: RunRecord, most_megabytes: float = 20.0) -> str:
+    """Write a run as a page."""
+    found = sampled(record)
+    names = [model.name for model in models(record)]
+    samples = pack(found, names, chain(record), int(most_megabytes * 1e6)) if found else None
+    return page(
+        title="Did it get better? A self-rewarding run",
+        sections=[section for section in report(record) if section.title != ANSWERS],
+        samples=samples,
+    )
