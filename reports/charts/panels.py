@@ -32,8 +32,9 @@ _STEPS: Mapping[Evidence, tuple[Ink, str]] = {
     "better": (Ink("better", "up"), "better than the one before"),
     "worse": (Ink("worse", "down"), "worse than the one before"),
     "no clear change": (Ink("neutral", "dash"), "no clear change"),
-    "too few items": (Ink("neutral", hollow=True), "too few items to tell"),
-    "no interval": (Ink("neutral", "square", hollow=True), "too few items differ to tell"),
+    "not after correction": (Ink("neutral", "diamond", hollow=True), "not after correction"),
+    "too few items": (Ink("neutral", hollow=True), "too few items"),
+    "no interval": (Ink("neutral", "square", hollow=True), "too few items differ"),
 }
 
 

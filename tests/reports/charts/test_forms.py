@@ -1,6 +1,7 @@
 """The forms, by plain values: whatever these are, a drawing is sound or is not there."""
 
 from pathlib import Path
+from typing import get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from reports.charts.panels import Line, Panel, Place, panels
 from reports.charts.points import Axes, Point, plane
 from reports.charts.rows import Dot, Group, Row, rows
 from reports.charts.stacks import Bar, Part, stacks
+from reports.evidence import Evidence
 from tests.reports.charts.soundness import sound, texts, titles
 
 GOLDEN = Path(__file__).parent / "golden" / "small.svg"
@@ -94,6 +96,15 @@ def test_what_is_missing_is_said_and_never_drawn_as_a_number():
     drawn = rows("x", "t", [Group((row,))], alt="a")
     assert drawn is not None
     assert "M0: not run" in texts(drawn)
+
+
+def test_every_evidence_has_a_mark_and_a_word():
+    steps = dict(zip("abcdef", get_args(Evidence), strict=True))
+    places = tuple(Place(name, 1.0) for name in steps)
+    chart = panels("x", "t", [Panel("p", "u", (Line("", places),), steps=steps)], inks([*steps]))
+    assert chart is not None
+    sound(chart)
+    assert {"better than the one before", "not after correction"} <= set(texts(chart))
 
 
 def test_a_baseline_stands_beside_the_line():

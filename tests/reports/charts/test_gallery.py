@@ -4,6 +4,7 @@ import pytest
 
 from harness.records import EvalResult, Metric, PromptMap, PromptPoint, RunRecord, StageResult
 from reports.blocks import Chart
+from reports.changes import changes
 from reports.charts import svg
 from reports.charts.gallery import gallery
 from tests.reports.charts.soundness import sound, texts, titles
@@ -13,7 +14,9 @@ NOTHING = ["nothing_yet", "not_measured"]
 
 
 def drawn(record: RunRecord, width: float = svg.WIDTH) -> dict[str, Chart]:
-    charts = [chart for found in gallery(record, width=width).values() for chart in found]
+    charts = [
+        chart for found in gallery(record, changes(record), width=width).values() for chart in found
+    ]
     assert len({chart.name for chart in charts}) == len(charts)
     return {chart.name: chart for chart in charts}
 
@@ -43,7 +46,7 @@ def test_every_drawing_is_sound(name, width, request):
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_a_run_without_values_has_no_drawing(name, request):
-    assert gallery(request.getfixturevalue(name)) == {}
+    assert drawn(request.getfixturevalue(name)) == {}
 
 
 def test_where_nothing_could_be_scored_only_lengths_are_drawn(all_failed):
@@ -58,7 +61,10 @@ def test_the_same_record_gives_the_same_bytes(name, request):
 
 
 def test_a_whole_run_has_its_drawings_in_reading_order(whole_run):
-    found = {section: [c.name for c in charts] for section, charts in gallery(whole_run).items()}
+    found = {
+        section: [c.name for c in charts]
+        for section, charts in gallery(whole_run, changes(whole_run)).items()
+    }
     assert found == {
         "What it shows": ["series", "differences"],
         "Instruction following": ["head-to-head", "by-category-1"],
