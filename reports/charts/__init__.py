@@ -5,7 +5,7 @@
     measures                                              a record's metrics as the marks of a form
     progress, forest, games, alpaca_eval, mt_bench,       which values of a record a drawing shows
     breakdown, knowledge, judging, lengths, rounds,
-    training, prompt_map
+    training, prompt_map, overlap
     gallery                                               all of them, in reading order
 
 A drawing has no script, no style, no id and no address outside it. Its colours are the `color` of

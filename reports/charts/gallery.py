@@ -17,6 +17,7 @@ from reports.charts.judging import judging
 from reports.charts.knowledge import knowledge
 from reports.charts.lengths import lengths, wins_by_length
 from reports.charts.mt_bench import mt_bench
+from reports.charts.overlap import overlap
 from reports.charts.progress import progress
 from reports.charts.prompt_map import prompt_map
 from reports.charts.rounds import contrasts, scores, yields
@@ -53,6 +54,7 @@ def gallery(
             contrasts(record, width=width),
             training(record, width=width),
             prompt_map(record, width=width),
+            overlap(record, width=width),
         ),
     }
     kept = {title: tuple(filter(None, charts)) for title, charts in drawn.items()}

@@ -2,7 +2,15 @@ import re
 
 import pytest
 
-from harness.records import EvalResult, Metric, PromptMap, PromptPoint, RunRecord, StageResult
+from harness.records import (
+    EvalResult,
+    Metric,
+    Overlap,
+    PromptMap,
+    PromptPoint,
+    RunRecord,
+    StageResult,
+)
 from reports.blocks import Chart
 from reports.changes import changes
 from reports.charts import svg
@@ -161,6 +169,14 @@ def test_the_latest_map_is_drawn_with_the_sizes_of_its_sets(whole_run):
     assert chart.note == "word counts"
     assert {"IFT (1)", "EFT (1 of 1,150)"} <= set(texts(chart))
     assert "EFT: prompt 1 <b>" in titles(chart)
+
+
+def test_what_training_has_seen_is_drawn_by_evaluation(whole_run):
+    seen = {"examiner": Overlap(questions=120, prompts=9, exact=("w1",), near=("w2", "w3"))}
+    stages = (*whole_run.stages[:-1], whole_run.stages[-1].model_copy(update={"overlap": seen}))
+    chart = drawn(whole_run.model_copy(update={"stages": stages}))["overlap"]
+    sound(chart)
+    assert {"117 not seen, 98%", "1 seen, 2 nearly"} <= set(texts(chart))
 
 
 def test_hostile_names_are_shown_and_do_nothing(hostile_run):
