@@ -42,7 +42,7 @@ def report(record: RunRecord) -> Iterator[Section]:
     """Everything: the findings, then a section an axis, then what stands behind it all."""
     found = changes(record)
     held = claims.claims(record, found)
-    drawn = gallery(record)
+    drawn = gallery(record, found)
     shows: tuple[Block, ...] = drawn.pop("What it shows", ())
     said = (state(record), verdicts(record, found))
     yield Section("What it shows", (*said, *shows, *headlines(record), findings(record, found)))

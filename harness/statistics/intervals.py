@@ -130,10 +130,9 @@ def mean_of_means(groups: Sequence[Sequence[float]], seed: int = 0) -> Estimate:
     """
     if not groups or not all(groups):
         return Estimate(None, None, None, 0)
-    means = [mean(group, seed) for group in groups]
-    value = float(np.mean([one.value for one in means]))
-    n = sum(one.n for one in means)
-    if min(one.n for one in means) < 2:
+    value = float(np.mean([np.mean(group) for group in groups]))
+    n = sum(map(len, groups))
+    if min(map(len, groups)) < 2:
         return Estimate(value, None, None, n)
     rng = np.random.default_rng(seed)
     resampled = np.mean([_resampled_means(np.asarray(group), rng) for group in groups], axis=0)

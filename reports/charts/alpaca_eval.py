@@ -36,11 +36,13 @@ def alpaca_eval(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Char
 
 def _win_rates(record: RunRecord, series: Series, name: str, width: float) -> Chart | None:
     found = []
+    two = _CONTROLLED in series.metrics
     for model, ink in inks(names(record)).items():
         raw = dot(series, model, _RAW, ink)
         controlled = dot(series, model, _CONTROLLED, Ink(ink.tone, ink.shape, hollow=True))
+        figure = f"{_rate(raw)}, LC {_rate(controlled)}" if two else _rate(raw)
         both = tuple(one for one in (raw, controlled) if one.there)
-        found.append(Row(model, both or (raw,), f"{_rate(raw)}, LC {_rate(controlled)}"))
+        found.append(Row(model, both or (raw,), figure))
     group = Group(tuple(found), unit="win rate (%)", reference=parity(series))
     notes = {
         metric.note

@@ -1,107 +1,66 @@
-"""Where the gain lies: the chain's first and last model, part by part."""
+"""Where the gain lies: the run's first model, the loop's first and its last, part by part."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from harness.records import RunRecord
-from harness.statistics.intervals import mean, paired_difference
 from reports.blocks import Chart
+from reports.breakdown import Breakdown, Bucket, breakdowns
+from reports.changes import Changes
 from reports.charts import svg
-from reports.charts.estimates import written
 from reports.charts.ink import inks
-from reports.charts.measures import called, in_words, key, names
-from reports.charts.rows import Dot, Group, Row, rows
-from reports.evidence import evidence
+from reports.charts.measures import called, in_words, key, metric_dot, names
+from reports.charts.rows import Group, Row, rows
+from reports.figures import listed, number, places
 from reports.series import Series, chain, evaluations, plugin
-from reports.tables import NO_SCORE, label
+from reports.tables import label
 
 MOST_PARTS = 25
 _DRAWN_ELSEWHERE = ("mt_bench", "nlp_benchmarks")
+"""Plug-ins whose categories have a drawing of their own."""
 
 
-def by_category(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Chart]:
-    """Draw every evaluation whose items have categories and that has no drawing of its own."""
+def by_part(record: RunRecord, found: Changes, *, width: float = svg.WIDTH) -> Iterator[Chart]:
+    """Draw every evaluation by category, by difficulty and by expected length."""
     for k, series in enumerate(evaluations(record)):
-        if plugin(record, series.name) in _DRAWN_ELSEWHERE:
-            continue
-        parts = {
-            item.id: item.category.replace("_", " ")
-            for result in series.results.values()
-            for item in result.items
-            if item.category and item.against is None
-        }
-        drawn = by_part(
-            record, series, parts, name=f"by-category-{k + 1}", what="category", width=width
-        )
-        if drawn is not None:
-            yield drawn
+        own = plugin(record, series.name) in _DRAWN_ELSEWHERE
+        for cut in breakdowns(series):
+            if own and cut.by == "category":
+                continue
+            name = f"by-{cut.by.replace(' ', '-')}-{k + 1}"
+            drawn = _drawn(record, found, series, cut, name, width)
+            if drawn is not None:
+                yield drawn
 
 
-def by_part(
-    record: RunRecord,
-    series: Series,
-    parts: Mapping[str, str],
-    *,
-    name: str,
-    what: str,
-    order: tuple[str, ...] = (),
-    width: float = svg.WIDTH,
+def _drawn(
+    record: RunRecord, found: Changes, series: Series, cut: Breakdown, name: str, width: float
 ) -> Chart | None:
-    """Draw the mean item score of the chain's first and last measured model, a row a part.
-
-    Args:
-        record: The run.
-        series: The evaluation.
-        parts: By item id, which part it belongs to.
-        name: Of the drawing's file.
-        what: What the parts are: `category`, `difficulty`.
-        order: Of the parts; without, by how much was gained.
-        width: Of the drawing.
-    """
     measured = [model for model in chain(record) if series.scores(model)]
-    if len(measured) < 2 or len(set(parts.values())) < 2:
+    if len(measured) < 2:
         return None
-    ends = (measured[0], measured[-1])
-    found = {
-        part: _row(record, series, ends, parts, part) for part in dict.fromkeys(parts.values())
-    }
-    ranked = order or sorted(found, key=lambda part: (-found[part][0], part))
-    group = Group(tuple(found[part][1] for part in ranked if part in found)[:MOST_PARTS])
-    left = len(found) - len(group.rows)
-    metric = label(series.item_metric() or "mean item score")
+    loop = [found.loop[1]] if found.loop and found.loop[1] in measured else []
+    shown = tuple(dict.fromkeys((measured[0], *loop, measured[-1])))
+    group = Group(tuple(_row(record, bucket, shown) for bucket in cut.buckets[:MOST_PARTS]))
+    left = len(cut.buckets) - len(group.rows)
+    note = f"Marks are the mean {label(series.item_metric() or 'item score')} with 95 % intervals."
     return rows(
         name,
-        f"{called(series)} by {what}: {ends[0]} and {ends[1]}",
+        f"{called(series)} by {cut.by}",
         [group],
         alt=in_words([group]),
-        key=key(record, ends),
-        note=f"Marks are {metric}, figures the difference item by item, with 95 % intervals."
-        + (f" {left} more are not shown." if left else ""),
+        key=key(record, shown),
+        note=" ".join(
+            filter(None, (note, cut.note, f"{left} more are not shown." if left else ""))
+        ),
         width=width,
     )
 
 
-def _row(
-    record: RunRecord,
-    series: Series,
-    ends: tuple[str, str],
-    parts: Mapping[str, str],
-    part: str,
-) -> tuple[float, Row]:
-    """Lay a part out, and say what was gained on it."""
+def _row(record: RunRecord, bucket: Bucket, shown: tuple[str, ...]) -> Row:
     ink = inks(names(record))
-    scores = {
-        model: {id: value for id, value in series.scores(model).items() if parts.get(id) == part}
-        for model in ends
-    }
-    dots = []
-    for model in ends:
-        found = mean(list(scores[model].values()))
-        title = f"{model}: {written(found.value, found.low, found.high, found.n)}"
-        dots.append(Dot(model, found.value, ink[model], found.low, found.high, title, NO_SCORE))
-    first, last = ends
-    change = paired_difference(scores[last], scores[first])
-    figure = written(change.value, change.low, change.high, change.n, signed=True)
-    shown = evidence(change.low, change.high, change.n)
-    tone = shown if shown in ("better", "worse") else "muted"
-    row = Row(part, tuple(dots), figure, tone, joined=True)
-    return change.value or 0.0, row
+    metrics = [(model, bucket.metrics.get(model)) for model in shown]
+    values = [metric.value for _, metric in metrics if metric and metric.value is not None]
+    counts = sorted({metric.n for _, metric in metrics if metric})
+    figure = " → ".join(number(value, min(places(values), 2)) for value in values)
+    dots = tuple(metric_dot(model, metric, ink[model]) for model, metric in metrics)
+    return Row(bucket.label, dots, f"{figure}, n {listed(counts)}", joined=True)

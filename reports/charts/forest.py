@@ -1,14 +1,12 @@
-"""Every step of the chain by every evaluation: paired differences, better, worse or neither."""
-
-from collections.abc import Iterator
+"""Every comparison of two models that the run makes: better, worse or neither."""
 
 from harness.records import RunRecord
 from reports.blocks import Chart
-from reports.changes import AVERAGED
+from reports.changes import AVERAGED, Change, Changes
 from reports.charts import svg
 from reports.charts.estimates import written
 from reports.charts.ink import Ink
-from reports.charts.measures import Step, called, difference_dot, in_words, net_wins, steps
+from reports.charts.measures import called, difference_dot, in_words
 from reports.charts.rows import Group, Row, rows
 from reports.evidence import Evidence
 from reports.series import Series, evaluations
@@ -19,42 +17,38 @@ _UNCLEAR = Ink("neutral", "circle", hollow=True)
 _KEY = (
     (Ink("better", "up"), "better"),
     (Ink("worse", "down"), "worse"),
-    (_UNCLEAR, "no clear change, or too few items"),
+    (_UNCLEAR, "neither, or not clearly"),
 )
 
 
-def forest(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
-    """Draw each model against the one before, a group of rows an evaluation."""
-    groups = [group for series in evaluations(record) for group in _groups(record, series)]
+def forest(record: RunRecord, found: Changes, *, width: float = svg.WIDTH) -> Chart | None:
+    """Draw every comparison of two models, a group of rows an evaluation."""
+    groups = [_group(series, found) for series in evaluations(record)]
     return rows(
         "differences",
-        "Each model against the one before, item by item",
+        "What changed from model to model",
         groups,
         alt=in_words(groups),
         key=_KEY,
-        note="Whiskers are 95 % intervals. Every evaluation has a scale of its own, with zero in "
-        "one line.",
+        note="Differences item by item with 95 % intervals; better and worse are corrected for "
+        f"the {found.tested} comparisons. Every evaluation has a scale of its own, with one zero.",
         width=width,
         shared=False,
     )
 
 
-def _groups(record: RunRecord, series: Series) -> Iterator[Group]:
-    mean = AVERAGED if AVERAGED in series.metrics else series.item_metric()
-    for measure, found in (
-        (label(mean or "mean item score"), steps(record, series)),
-        ("net win", net_wins(record, series)),
-    ):
-        if found:
-            shown = tuple(_row(step) for step in found)
-            title = f"{called(series)}, {measure}"
-            yield Group(shown, title, reference=(0.0, ""), signed=True, centred=True)
+def _group(series: Series, found: Changes) -> Group:
+    there = [one for one in found.found if one.evaluation == series.name and one.estimate.n]
+    shown = tuple(map(_row, there))
+    measure = AVERAGED if AVERAGED in series.metrics else there[0].metric if there else ""
+    title = f"{called(series)}, {label(measure)}"
+    return Group(shown, title, reference=(0.0, ""), signed=True, centred=True)
 
 
-def _row(step: Step) -> Row:
-    name = f"{step.later} - {step.earlier}"
-    ink = _INKS.get(step.shown, _UNCLEAR)
-    change = step.change
-    figure = written(change.value, change.low, change.high, signed=True)
+def _row(change: Change) -> Row:
+    name = f"{change.later} - {change.earlier}"
+    ink = _INKS.get(change.evidence, _UNCLEAR)
+    figure = written(change.estimate.value, change.estimate.low, change.estimate.high, signed=True)
     tone = "muted" if ink is _UNCLEAR else ink.tone
-    return Row(name, (difference_dot(name, change, ink),), f"{figure} {step.shown}", tone)
+    dot = difference_dot(name, change.estimate, ink)
+    return Row(name, (dot,), f"{figure} {change.evidence}", tone)

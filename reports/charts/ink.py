@@ -7,7 +7,7 @@ A class has a colour on white and one on black, each of a contrast of at least 3
 that takes; shapes are for everybody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,6 +80,16 @@ def inks(names: Sequence[str]) -> dict[str, Ink]:
 
 
 def stylesheet() -> str:
-    """Write the rules by which a page with a `dark` ground recolours the drawings in it."""
-    rules = "\n".join(f"  .chart .{tone} {{ color: {colour}; }}" for tone, colour in DARK.items())
-    return f"@media screen and (prefers-color-scheme: dark) {{\n{rules}\n}}\n"
+    """Write the rules by which a page on a dark ground recolours the drawings in it.
+
+    The page's root may say `data-theme`, `light` or `dark`; else the reader's system decides.
+    """
+    by_system = "\n".join(_rules(':root:not([data-theme="light"])'))
+    chosen = "\n".join(_rules(':root[data-theme="dark"]'))
+    dark = "@media screen and (prefers-color-scheme: dark)"
+    return f"{dark} {{\n{by_system}\n}}\n@media screen {{\n{chosen}\n}}\n"
+
+
+def _rules(root: str) -> Iterator[str]:
+    for tone, colour in DARK.items():
+        yield f"{root} .chart .{tone} {{ color: {colour}; }}"

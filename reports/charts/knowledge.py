@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from harness.records import RunRecord
-from harness.statistics.intervals import Estimate, paired_difference
+from harness.statistics.intervals import LEAST_DECIDED, Estimate, mean_of_means
 from reports.blocks import Chart
 from reports.changes import AVERAGED, difference
 from reports.charts import svg
@@ -69,4 +69,8 @@ def _of_task(series: Series, later: str, earlier: str, task: str | None) -> Esti
     items = series.results[later].items
     ids = {item.id for item in items if task is None or item.category == task}
     left, right = series.scores(later), series.scores(earlier)
-    return paired_difference({id: left[id] for id in ids & left.keys()}, right)
+    changes = [left[id] - right[id] for id in sorted(ids & left.keys() & right.keys())]
+    # One group: as `paired_difference`, but in no time where thousands of items are right or wrong.
+    estimate = mean_of_means([changes])
+    decided = sum(map(bool, changes)) >= LEAST_DECIDED
+    return estimate if decided else estimate._replace(low=None, high=None)

@@ -5,17 +5,15 @@ row(mt_bench, names, "score_math", "math")            a Row: a mark a model
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import NamedTuple
 
-from harness.records import RunRecord
+from harness.records import Metric, RunRecord
 from harness.statistics.intervals import Estimate
-from reports.changes import difference
+from reports.changes import Change, Changes
 from reports.charts.estimates import written
 from reports.charts.ink import Ink, inks
 from reports.charts.panels import Line, Panel, Place
 from reports.charts.rows import Dot, Group, Row
-from reports.evidence import Evidence, evidence
+from reports.evidence import Evidence
 from reports.figures import plain
 from reports.series import Series, chain, evaluations, models, plugin
 from reports.tables import NO_SCORE, NOT_RUN, label
@@ -70,53 +68,31 @@ def over_models(
     """
     every = names(record)
     lines = (
-        Line(words, tuple(_place(series, name, metric) for name in every), hollow=k > 0)
+        Line(words, tuple(place(series, name, metric) for name in every), hollow=k > 0)
         for k, (words, metric) in enumerate(metrics.items())
     )
     apart = frozenset(every) - set(chain(record))
     return Panel(title, measure, tuple(lines), apart, reference, steps)
 
 
-def _place(series: Series, model: str, metric: str) -> Place:
-    found = series.metric(model, metric)
+def place(series: Series, model: str, metric: str, against: str | None = None) -> Place:
+    """Make a place of a model's metric."""
+    found = series.metric(model, metric, against)
     if found is None:
         return Place(model, None, missing=NOT_RUN)
     return Place(model, found.value, found.low, found.high, found.n, NO_SCORE)
 
 
-class Step(NamedTuple):
-    """A model against the one that it was trained from."""
-
-    later: str
-    earlier: str
-    change: Estimate
-    shown: Evidence
+def before(record: RunRecord) -> dict[str, str]:
+    """By model, the one that stands before it: its baseline, or what it was trained from."""
+    every = names(record)
+    return dict(zip(every[1:], every, strict=False))
 
 
-def steps(record: RunRecord, series: Series) -> tuple[Step, ...]:
-    """Compare each model of the chain with the one before, item by item."""
-    found = (
-        (later, earlier, difference(series, later, earlier))
-        for earlier, later in pairwise(chain(record))
-    )
-    return tuple(_step(*one) for one in found if one[2].n)
-
-
-def net_wins(record: RunRecord, series: Series) -> tuple[Step, ...]:
-    """The same of models whose answers were judged against each other."""
-    found = (
-        (later, earlier, series.metric(later, "net_win", earlier))
-        for earlier, later in pairwise(chain(record))
-    )
-    return tuple(
-        _step(later, earlier, Estimate(metric.value, metric.low, metric.high, metric.n))
-        for later, earlier, metric in found
-        if metric is not None
-    )
-
-
-def _step(later: str, earlier: str, change: Estimate) -> Step:
-    return Step(later, earlier, change, evidence(change.low, change.high, change.n))
+def steps(record: RunRecord, found: Changes, series: Series) -> dict[str, Change]:
+    """By model, how it compares with the one before it."""
+    compared = ((step[0], found.of(series.name, step)) for step in before(record).items())
+    return {model: change for model, change in compared if change is not None}
 
 
 def row(series: Series, models: Sequence[str], metric: str, words: str) -> Row:
@@ -126,7 +102,11 @@ def row(series: Series, models: Sequence[str], metric: str, words: str) -> Row:
 
 def dot(series: Series, model: str, metric: str, ink: Ink) -> Dot:
     """Make a mark of a model's metric."""
-    found = series.metric(model, metric)
+    return metric_dot(model, series.metric(model, metric), ink)
+
+
+def metric_dot(model: str, found: Metric | None, ink: Ink) -> Dot:
+    """Make a mark of a metric that there may be."""
     if found is None:
         return Dot(model, None, ink, missing=NOT_RUN)
     title = f"{model}: {written(found.value, found.low, found.high, found.n)}"

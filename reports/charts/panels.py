@@ -32,8 +32,9 @@ _STEPS: Mapping[Evidence, tuple[Ink, str]] = {
     "better": (Ink("better", "up"), "better than the one before"),
     "worse": (Ink("worse", "down"), "worse than the one before"),
     "no clear change": (Ink("neutral", "dash"), "no clear change"),
-    "too few items": (Ink("neutral", hollow=True), "too few items to tell"),
-    "no interval": (Ink("neutral", "square", hollow=True), "too few items differ to tell"),
+    "not after correction": (Ink("neutral", "diamond", hollow=True), "not after correction"),
+    "too few items": (Ink("neutral", hollow=True), "too few items"),
+    "no interval": (Ink("neutral", "square", hollow=True), "too few items differ"),
 }
 
 
@@ -269,8 +270,9 @@ def _below(
 ) -> tuple[list[str], float]:
     """Write names, values and steps under the axis, as many as fit side by side."""
     under = {name: _under(panel, name, slot) for name in at}
-    texts = [word for text in (*at, *under.values()) for word in text.split(" ") if len(word) < 9]
-    widest = max(svg.width(text, svg.SMALL) for text in texts)
+    words = {word for text in (*at, *under.values()) for word in text.split(" ")}
+    # A longer name is cut rather than that all others make room for it.
+    widest = max(svg.width(word[:8], svg.SMALL) for word in words)
     every = max(1, math.ceil(widest / slot))
     parts = []
     for k, (name, x) in enumerate(at.items()):

@@ -1,18 +1,19 @@
 """The series at a glance: every main measure over M0, SFT, M1, M2 and M3."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.records import RunRecord
 from reports.blocks import Chart
+from reports.changes import NET_WIN, Changes
 from reports.charts import svg
 from reports.charts.alpaca_eval import parity
 from reports.charts.ink import inks
-from reports.charts.measures import Step, called, names, net_wins, over_models, steps
+from reports.charts.measures import before, called, names, over_models, place, steps
 from reports.charts.panels import Line, Panel, Place, panels
 from reports.evidence import Evidence
 from reports.headlines import MAIN
-from reports.series import Series, chain, evaluations, plugin
-from reports.tables import NOT_RUN, label
+from reports.series import Series, evaluations, plugin
+from reports.tables import label
 
 _WORDS = {
     "examiner": ("Instruction following", "examiner score (of 5)"),
@@ -24,37 +25,37 @@ _WORDS = {
 """By plug-in, what its main measure is called: the axis, and the figure."""
 _CHANCE = (0.5, "chance")
 _NOTE = (
-    "Bands and whiskers are 95 % intervals; baselines stand beside the line. Better, worse and no "
-    "clear change are of paired differences, item by item."
+    "Bands and whiskers are 95 % intervals; baselines stand beside the line. Better and worse are "
+    "of differences item by item from the model at the left, corrected for how many there are."
 )
 
 
-def progress(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
-    """Draw the main measure of every evaluation over the models."""
-    shown = [panel for series in evaluations(record) for panel in _panels(record, series)]
+def progress(record: RunRecord, found: Changes, *, width: float = svg.WIDTH) -> Chart | None:
+    """Draw the main measure of every evaluation over the models, and what changed."""
+    shown = [panel for series in evaluations(record) for panel in _panels(record, found, series)]
     title = "The series at a glance"
     return panels("series", title, shown, inks(names(record)), note=_NOTE, width=width)
 
 
-def _panels(record: RunRecord, series: Series) -> Iterator[Panel]:
+def _panels(record: RunRecord, found: Changes, series: Series) -> Iterator[Panel]:
     name = plugin(record, series.name)
-    first = next((one for one in series.metrics if "/" not in one), None)
+    shown = {model: change.evidence for model, change in steps(record, found, series).items()}
+    if NET_WIN in series.comparison_metrics:
+        yield _net_wins(record, series, shown)
+        return
+    first = next((one for one in series.metrics if "/" not in one), "")
     metric = next(iter(MAIN.get(name, ())), first)
-    axis, words = _WORDS.get(name, (called(series), label(metric or "")))
-    # More evaluations than one of a kind go by their labels.
-    title = axis if series.name == name else called(series)
-    if metric:
-        yield over_models(
-            record,
-            series,
-            {"": metric},
-            title=title,
-            measure=words,
-            reference=_reference(name, series),
-            steps=_by_later(steps(record, series)),
-        )
-    if "net_win" in series.comparison_metrics:
-        yield _net_wins(record, series)
+    axis, words = _WORDS.get(name, (called(series), label(metric)))
+    yield over_models(
+        record,
+        series,
+        {"": metric},
+        # More evaluations than one of a kind go by their labels.
+        title=axis if series.name == name else called(series),
+        measure=words,
+        reference=_reference(name, series),
+        steps=shown,
+    )
 
 
 def _reference(name: str, series: Series) -> tuple[float, str] | None:
@@ -63,17 +64,12 @@ def _reference(name: str, series: Series) -> tuple[float, str] | None:
     return _CHANCE if name == "judge_agreement" else None
 
 
-def _by_later(found: tuple[Step, ...]) -> dict[str, Evidence]:
-    return {step.later: step.shown for step in found}
-
-
-def _net_wins(record: RunRecord, series: Series) -> Panel:
-    before = dict(zip(chain(record)[1:], chain(record), strict=False))
-    found = {step.later: step.change for step in net_wins(record, series)}
+def _net_wins(record: RunRecord, series: Series, shown: Mapping[str, Evidence]) -> Panel:
+    earlier = before(record)
     places = tuple(
-        Place(model, *found[model])
-        if model in found
-        else Place(model, None, missing=NOT_RUN if model in before else "")
+        place(series, model, NET_WIN, earlier[model])
+        if model in earlier
+        else Place(model, None, missing="")
         for model in names(record)
     )
     alone = series.name == plugin(record, series.name)
@@ -83,6 +79,6 @@ def _net_wins(record: RunRecord, series: Series) -> Panel:
         (Line("", places),),
         frozenset(names(record)),
         (0.0, "even"),
-        _by_later(net_wins(record, series)),
+        shown,
         signed=True,
     )

@@ -19,6 +19,8 @@ from reports.charts.ink import Ink
 from reports.charts.scales import Scale, tick_label
 
 _DODGE = 11.0
+_LEAST_MARKS = 220.0
+"""What labels leave to the marks."""
 _LEAST_WIDE = 500.0
 """From this width on, labels and figures stand beside the marks."""
 
@@ -139,8 +141,8 @@ def _columns(found: Sequence[Row], width: float) -> _Columns:
         return _Columns(width, (8, width - 8), stacked=True)
     labels = max(svg.width(row.label[:200]) for row in found) + 14
     figures = max(svg.width(row.figure) for row in found)
-    left = min(labels, 0.32 * width)
-    right = width - min(figures + 14 if figures else 8, 0.45 * width)
+    right = width - min(figures + 14 if figures else 8, 0.5 * width)
+    left = min(labels, max(0.25 * width, right - _LEAST_MARKS))
     return _Columns(width, (left, right), stacked=False)
 
 
