@@ -8,7 +8,7 @@ that name, exactly like the built-in ones:
     harness.evaluations    Evaluation  answer with the model, then mark without it
     harness.trainers       Trainer     improve a model
     harness.reports        Report      render a run
-    harness.submissions    Submission  pack a model's results for a leaderboard, and check such a pack
+    harness.submissions    Submission  pack a model's results for a leaderboard, check the pack
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

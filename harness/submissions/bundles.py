@@ -1,7 +1,7 @@
 """Bundles: what a leaderboard is sent, as a folder, with a list of what was written there.
 
     M3/submission.json       {"submission": "alpaca_eval", "model": "M3", "name": "my-model",
-                              "notes": ["judge substituted (...)"], "files": {"results/...": "9f86..."}}
+                              "notes": ["reference M0"], "files": {"results/...": "9f86..."}}
     M3/results/my-model/...  as the leaderboard wants them
 
 A bundle is written aside and moved into its place, so that it is there whole or not at all. One
@@ -129,9 +129,7 @@ def _recognise(folder: Path) -> str:
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}; name a bundle's folder, `harness submit` writes one")
     names = [entry.name for entry in plugins.installed(plugins.SUBMISSIONS)]
-    found = [
-        name for name in names if plugins.load(plugins.SUBMISSIONS, name).recognises(folder)
-    ]
+    found = [name for name in names if plugins.load(plugins.SUBMISSIONS, name).recognises(folder)]
     if len(found) != 1:
         there = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
         kinds = " and ".join(found) if found else f"none of {', '.join(names)}"

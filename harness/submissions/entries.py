@@ -1,7 +1,7 @@
 """Which model of a run enters a leaderboard, and under what name.
 
-    runs/micro, M0 SFT M1 M2 M3 measured   M3 as `M3`, or --model M2 --name my-model
-    runs/micro, 3 rounds asked, 2 measured  refused without --model
+runs/micro, M0 SFT M1 M2 M3 measured   M3 as `M3`, or --model M2 --name my-model
+runs/micro, 3 rounds asked, 2 measured  refused without --model
 """
 
 import re

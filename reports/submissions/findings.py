@@ -1,7 +1,7 @@
 """Rules out of what is wrong with files, and the reading of files in any state.
 
-    >>> judged("scores from 1 to 10", ["question 81, turn 2: 11"])
-    Rule(name='scores from 1 to 10', state='broken', detail='question 81, turn 2: 11')
+>>> judged("scores from 1 to 10", ["question 81, turn 2: 11"])
+Rule(name='scores from 1 to 10', state='broken', detail='question 81, turn 2: 11')
 """
 
 import csv

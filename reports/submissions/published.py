@@ -1,18 +1,20 @@
 """What a run's evaluations published of one model: results, and the files they wrote.
 
-    runs/micro/published/M3/alpaca_eval/annotations.json    read(entry, result, "annotations.json")
+runs/micro/published/M3/alpaca_eval/annotations.json    read(entry, result, "annotations.json")
 """
 
 import re
-from collections.abc import Iterable
-from pathlib import PurePath
+from collections.abc import Collection
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import ConfigDict
 
+from harness.data.files import read_table
 from harness.errors import ConfigError, DataError
 from harness.protocols import Entry
-from harness.records import EvalResult, ModelRef, Record
+from harness.records import EvalResult, Record
+from reports.submissions import private
 
 
 class Options(Record):
@@ -75,18 +77,47 @@ def read(entry: Entry, of: EvalResult, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} cannot be read, which {of.evaluation} publishes when it has marked a model: "
-            "restore it, or have the answers marked again into another folder with `harness run "
-            "... --answers-from`"
-        ) from error
+        raise _unpublished(path, of) from error
 
 
-def notes(of: Iterable[EvalResult]) -> tuple[str, ...]:
-    """List what readers must know before comparing figures with published ones, each once."""
-    return tuple(
-        dict.fromkeys(metric.note for found in of for metric in found.metrics if metric.note)
+def read_rows(entry: Entry, of: EvalResult, name: str) -> list[dict[str, Any]]:
+    """Read the rows of a JSON or JSON Lines file that an evaluation published.
+
+    Raises:
+        DataError: it did not, or the file is gone or damaged.
+    """
+    path = entry.published / of.evaluation / name
+    if not path.is_file():
+        raise _unpublished(path, of)
+    return list(read_table(str(path)).rows)
+
+
+def only_file(entry: Entry, of: EvalResult, folder: str) -> str:
+    """Name the one file of a folder that an evaluation published, with the folder.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    place = entry.published / of.evaluation / folder
+    found = sorted(path.name for path in place.glob("*.json*"))
+    if len(found) != 1:
+        raise _unpublished(place / "(one file)", of)
+    return f"{folder}/{found[0]}"
+
+
+def _unpublished(path: Path, of: EvalResult) -> DataError:
+    return DataError(
+        f"{path} cannot be read, which {of.evaluation} publishes when it has marked a model: "
+        "restore it, or have the answers marked again into another folder with `harness run ... "
+        "--answers-from`"
     )
+
+
+def notes(of: EvalResult, metrics: Collection[str]) -> tuple[str, ...]:
+    """List what readers must know before comparing figures with published ones, each once."""
+    said = [metric.note for metric in of.metrics if metric.name in metrics]
+    parts = [part for note in said for part in note.split("; ") if part]
+    return tuple(dict.fromkeys(map(private.scrub, parts)))
 
 
 def is_folder(location: str) -> bool:
@@ -96,13 +127,13 @@ def is_folder(location: str) -> bool:
 
 def known_as(entry: Entry) -> str:
     """Say which weights the entry's are: their hub id, or the entry's own name."""
-    model: ModelRef = entry.model
-    return entry.name if is_folder(model.location) or model.parent else model.location
+    location = entry.model.location
+    return entry.name if is_folder(location) or entry.model.parent else location
 
 
 def file_name(name: str) -> str:
-    """Write a name so that it names a file: `examiner (exact)` is `examiner_exact_`."""
-    return re.sub(r"[^\w.@+-]+", "_", name)
+    """Write a name so that it names a file: `examiner (exact)` is `examiner_exact`."""
+    return re.sub(r"[^\w.@+-]+", "_", name).strip("_")
 
 
 def one_word(entry: Entry) -> str:

@@ -152,9 +152,10 @@ def test_fastchats_ratings_score_the_same(mt_bench, publish, judgements):
     published = publish(evaluation, result, log)
     judged = published["model_judgment/org_judge_2_single.jsonl"]
     answers = published["model_answer/M1.jsonl"]
-    assert list(published) == ["question.jsonl", *(
-        str(path.relative_to(path.parents[1])) for path in (answers, judged)
-    )]
+    assert list(published) == [
+        "question.jsonl",
+        *(str(path.relative_to(path.parents[1])) for path in (answers, judged)),
+    ]
     again = questions.baseline(answers)
     assert (again.model, again.answers) == ("M1", result.answers)
     assert len(rows(judged)) == 6 * judgements
