@@ -110,18 +110,23 @@ def _own_options(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _visible(text: str) -> str:
+    """Keep what a file says from steering the terminal."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
 def _show(checked: Checked, folder: Path) -> None:
     """Print every rule and where the bundle goes; raise where one is broken."""
     table = Table("rule", "state", box=None)
     table.add_column("detail", overflow="fold")
     for rule in checked.rules:
-        table.add_row(rule.name, rule.state, rule.detail)
+        table.add_row(rule.name, rule.state, _visible(rule.detail))
     width = None if sys.stdout.isatty() else 200
     Console(width=width, markup=False, emoji=False, highlight=False).print(table)
     differs, broken = checked.of("differs"), checked.of("broken")
     protocol = (
-        f"the protocol differs from the official one in {len(differs)} points: its figures are not "
-        "comparable with published ones"
+        f"the protocol differs in {len(differs)} of {len(checked.rules)} points from the official "
+        "one: its figures are not comparable with published ones"
         if differs
         else "by the official protocol, as far as can be told"
     )

@@ -41,7 +41,7 @@ def check(root: Path) -> Sequence[Rule]:
     if wrong:
         return found
     try:
-        questions = {row.get("question_id"): row for row in rows(root / "question.jsonl")}
+        questions = {_id(row): row for row in rows(root / "question.jsonl")}
         given = {path.stem: rows(path) for path in answers}
         said = {path.stem: rows(path) for path in judgements}
     except DataError as error:
@@ -60,7 +60,7 @@ class Layout:
     """A folder in FastChat's layout, as it is found."""
 
     root: Path
-    questions: Mapping[Any, Row]
+    questions: Mapping[str, Row]
     """By question id."""
     answers: Mapping[str, Sequence[Row]]
     """By the name of the file, which is to be the model's."""
@@ -98,23 +98,22 @@ class Layout:
 
     def _answer_faults(self) -> Iterator[str]:
         for model, lines in self.answers.items():
-            ids = [row.get("question_id") for row in lines]
-            yield from (f"{model}: question {id}" for id in repeated(map(str, ids)))
-            for id, row in zip(ids, lines, strict=True):
+            yield from (f"{model}: question {id}" for id in repeated(map(_id, lines)))
+            for row in lines:
                 if row.get("model_id") != model:
                     yield f"{model}.jsonl has an answer of {row.get('model_id')!r:.60}"
-                elif id not in self.questions:
-                    yield f"{model} answers question {id}, which question.jsonl lacks"
+                elif _id(row) not in self.questions:
+                    yield f"{model} answers question {_id(row)}, which question.jsonl lacks"
                 elif not _is_answer(row):
-                    yield f"{model} has not two turns to question {id}"
+                    yield f"{model} has not two turns to question {_id(row)}"
 
     def _line_faults(self) -> Iterator[str]:
         for name, lines in self.judgements.items():
             for what in repeated((*_place(row), row.get("tstamp")) for row in lines):
                 yield f"{name}: {what}"
             for number, row in enumerate(lines, start=1):
-                if row.get("question_id") not in self.questions or row.get("turn") not in TURNS:
-                    where = f"question {row.get('question_id')}, turn {row.get('turn')}"
+                if _id(row) not in self.questions or row.get("turn") not in TURNS:
+                    where = f"question {_id(row)}, turn {row.get('turn')}"
                     yield f"{name}, line {number}, is of {where}, which was not asked"
 
     def _judge_faults(self) -> Iterator[str]:
@@ -132,23 +131,23 @@ class Layout:
             score: Any = row.get("score")
             number = isinstance(score, int | float) and not isinstance(score, bool)
             if not number or not (score == FAILED or LOWEST <= score <= HIGHEST):
-                where = f"question {row.get('question_id')}, turn {row.get('turn')}"
+                where = f"question {_id(row)}, turn {row.get('turn')}"
                 yield f"{row.get('model')}, {where}: {score!r:.40}"
         for row in self._pair():
             for game in ("g1_winner", "g2_winner"):
                 if row.get(game) not in WINNERS:
-                    yield f"question {row.get('question_id')}: {game} is {row.get(game)!r:.40}"
+                    yield f"question {_id(row)}: {game} is {row.get(game)!r:.40}"
 
     def _gaps(self) -> Iterator[str]:
-        wanted = {(id, turn) for id in self.questions for turn in TURNS}
-        there: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
+        wanted = {(id, str(turn)) for id in self.questions for turn in TURNS}
+        there: dict[tuple[str, ...], set[tuple[str, str]]] = {}
         for row in self._all():
             question, turn, *who = _place(row)
             there.setdefault(tuple(who), set()).add((question, turn))
         for pair, turns in there.items():
             gaps = len(wanted - turns)
             if gaps:
-                names = " against ".join(str(name) for name in pair[:-1] if name is not None)
+                names = " against ".join(name for name in pair[:-1] if name)
                 yield f"{names}: {gaps} of {len(wanted)} turns are missing"
 
     def _strangers(self) -> list[str]:
@@ -165,7 +164,7 @@ class Layout:
                 yield f"no reference_answer/{judge}.jsonl"
                 continue
             try:
-                shown = {row.get("question_id") for row in rows(path) if _is_answer(row)}
+                shown = {_id(row) for row in rows(path) if _is_answer(row)}
             except DataError as error:
                 yield str(error)
                 continue
@@ -179,7 +178,8 @@ class Layout:
         for row in self._single():
             score = row.get("score")
             if isinstance(score, int | float) and score != FAILED:
-                scores.setdefault(str(row.get("model")), []).append((row.get("turn"), score))
+                found = scores.setdefault(str(row.get("model")), [])
+                found.append((row.get("turn"), float(score)))
         for model, found in scores.items():
             by_turn = [[score for turn, score in found if turn == wanted] for wanted in TURNS]
             turns = ", ".join(f"{fmean(values):.6f}" for values in by_turn if values)
@@ -210,10 +210,14 @@ class Layout:
         yield judged("every turn judged once", wrong, "differs")
 
 
-def _place(row: Row) -> tuple[Any, ...]:
+def _id(row: Row) -> str:
+    return str(row.get("question_id"))
+
+
+def _place(row: Row) -> tuple[str, ...]:
     """Tell what a line judges: question, turn, model or models, judge."""
-    names = (row.get("model"), row.get("model_1"), row.get("model_2"))
-    return (row.get("question_id"), row.get("turn"), *names, judge(row))
+    names = (str(row.get(key, "")) for key in ("model", "model_1", "model_2"))
+    return (_id(row), str(row.get("turn")), *names, judge(row))
 
 
 def _is_two_texts(value: Any) -> bool:
@@ -230,7 +234,8 @@ def _is_answer(row: Row) -> bool:
 def _digest(questions: Iterable[Row]) -> str:
     """Hash questions by id, category and turns."""
     asked = [
-        [str(row.get("question_id")), row.get("category"), *(row.get("turns") or ())]
+        [_id(row), row.get("category"), *row["turns"]]
         for row in questions
+        if _is_two_texts(row.get("turns"))
     ]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

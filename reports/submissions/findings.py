@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,10 +41,10 @@ def judged(
     return Rule(name, otherwise, "; ".join(shown))
 
 
-def repeated(values: Iterable[Hashable]) -> list[str]:
+def repeated(values: Iterable[Any]) -> list[str]:
     """List what is there more than once, shortened."""
-    counts = Counter(values)
-    return [f"{value!s:.60} ({count} times)" for value, count in counts.items() if count > 1]
+    counts = Counter(map(str, values))
+    return [f"{value:.60} ({count} times)" for value, count in counts.items() if count > 1]
 
 
 def missing(folder: Path, names: Iterable[str]) -> list[str]:

@@ -61,7 +61,7 @@ def _card_rules(path: Path) -> Iterator[Rule]:
     yield judged("how sure each figure is", _unsure(found))
     yield judged("no private places", private.places(content))
     others = sorted(
-        {one.dataset_type for one in found if not _DATA_SET.fullmatch(one.dataset_type)}
+        {str(one.dataset_type) for one in found if not _DATA_SET.fullmatch(str(one.dataset_type))}
     )
     wrong = [f"questions of {name}, which is no data set of the hub" for name in others]
     yield judged("data sets of the hub", wrong, "differs")
@@ -124,7 +124,7 @@ def _results_rules(paths: Sequence[Path]) -> Iterator[Rule]:
         yield judged("entries of a leaderboard", _entry_faults(entries))
         places = private.places([vars(entry) for _, entry in entries])
         yield judged("no private places in .eval_results", places)
-        unknown = sorted({e.dataset_id for _, e in entries if e.dataset_id not in LEADERBOARDS})
+        unknown = sorted({str(e.dataset_id) for _, e in entries} - LEADERBOARDS.keys())
         wrong = [f"whether {name} has one is not known here" for name in unknown]
         yield judged("a leaderboard for each entry", wrong, "differs")
 
@@ -133,14 +133,14 @@ def _entry_faults(entries: Sequence[tuple[str, EvalResultEntry]]) -> Iterator[st
     for name, entry in entries:
         if not _DATA_SET.fullmatch(str(entry.dataset_id)):
             yield f"{name}: {entry.dataset_id!r:.60} is no data set's id"
-        task = LEADERBOARDS.get(entry.dataset_id)
+        task = LEADERBOARDS.get(str(entry.dataset_id))
         if task is not None and entry.task_id != task:
             yield f"{name}: {entry.dataset_id} has the task {task}, not {entry.task_id!r:.40}"
         if not _is_number(entry.value):
             yield f"{name}: the value is {entry.value!r:.40}"
         if entry.date is not None and not _is_date(entry.date):
             yield f"{name}: the date is {entry.date!r:.40}"
-        if not entry.notes or "n=" not in entry.notes:
+        if "n=" not in str(entry.notes):
             yield f"{name}: its notes do not say n"
 
 

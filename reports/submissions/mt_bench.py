@@ -11,7 +11,7 @@
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +23,15 @@ from reports.submissions import fastchat_folder, private, published
 from reports.submissions.published import Options
 
 ROOT = "data/mt_bench"
+FASTCHAT: dict[str, Any] = {
+    "max_tokens": 1024,
+    "top_p": 1.0,
+    "temperatures": {},
+    "judge_max_tokens": 2048,
+    "judgements": 1,
+    "reader": "official",
+}
+"""The evaluation's options as FastChat itself answers and judges."""
 _NAMES = ("model", "model_id", "model_1", "model_2")
 
 
@@ -74,7 +83,10 @@ class MTBench:
             files |= _answers(other, result, opponent) if other else {}
         rename = _renaming(entry.model.name, name, judge)
         contents = {f"{ROOT}/{place}": _lines(map(rename, rows)) for place, rows in files.items()}
-        return Bundle(contents, published.notes(result, ("score", "win_rate")))
+        notes = published.notes(result, ("score", "win_rate"))
+        return Bundle(
+            contents, (*notes, *_differences(published.options(entry, result.evaluation)))
+        )
 
     @staticmethod
     def recognises(folder: Path) -> bool:
@@ -85,6 +97,13 @@ class MTBench:
     def check(folder: Path) -> Sequence[Rule]:
         """Apply what FastChat's scripts rest on."""
         return fastchat_folder.check(folder / ROOT)
+
+
+def _differences(asked: Mapping[str, Any]) -> Iterator[str]:
+    """Name the options that are not FastChat's."""
+    for option, official in FASTCHAT.items():
+        if asked.get(option, official) != official:
+            yield f"{option} = {asked[option]}, FastChat's is {official or 'none'}"
 
 
 def _answers(entry: Entry, result: EvalResult, name: str) -> dict[str, list[dict[str, Any]]]:

@@ -321,12 +321,12 @@ def _length_controlled(
     if metric is not None and metric.value is not None:
         found = metric.value
     elif difficulty == 0:
-        found = 100 / (1 + math.exp(-bias))
+        found = 50 * (1 + math.tanh(bias / 2))  # the sigmoid, of any size
     else:
         yield Rule(name, "unchecked", "wants the difficulties: `harness data pull alpaca_eval`")
         return
-    off = abs(found - value) > LC_TOLERANCE
-    wrong = [f"{value:.4f} in the row, {found:.4f} by its coefficients"] if off else []
+    same = abs(found - value) <= LC_TOLERANCE
+    wrong = [] if same else [f"{value:.4f} in the row, {found:.4f} by its coefficients"]
     yield judged(name, wrong, fine=f"{value:.2f} by its coefficients")
     most = max(raw + (100 - raw) / 4, raw + 10)
     gain = [f"{value:.2f}, more than {most:.2f} for a raw rate of {raw:.2f}"]

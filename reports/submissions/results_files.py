@@ -24,6 +24,8 @@ KEYS = (
     "lm_eval_version", "task_hashes", "model_name", "model_name_sanitized",
 )  # fmt: skip
 NESTED = ("results", "configs", "n-samples", "task_hashes", "config")
+TABLES = ("results", "configs", "n-samples")
+"""Of these, what there is of each task is a table again."""
 SAMPLE_KEYS = (
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
     "doc_hash", "prompt_hash", "target_hash",
@@ -56,6 +58,9 @@ def check(folder: Path) -> Sequence[Rule]:
         table = mapping(there[0])
         lacking = [f"no {key}" for key in KEYS if key not in table]
         lacking += [f"{key} is no table" for key in NESTED if not isinstance(table.get(key), dict)]
+        lacking += [
+            f"{key} has more than tables" for key in TABLES if not _is_of_tables(table.get(key))
+        ]
         whole = judged("every key of lm-eval's results", lacking)
         if lacking:
             return [whole]
@@ -106,8 +111,10 @@ class Files:
             for number, sample in enumerate(samples, start=1):
                 if lacking := [key for key in SAMPLE_KEYS if key not in sample]:
                     yield f"{task}, line {number}, lacks {', '.join(lacking)}"
-                elif lacking := [name for name in sample["metrics"] if name not in sample]:
-                    yield f"{task}, line {number}, lacks its {', '.join(map(str, lacking))}"
+                elif not isinstance(sample["metrics"], list):
+                    yield f"{task}, line {number}, has no list of metrics"
+                elif lacking := [one for one in map(str, sample["metrics"]) if one not in sample]:
+                    yield f"{task}, line {number}, lacks its {', '.join(lacking)}"
 
     def _repeats(self) -> Iterator[str]:
         for task, samples in self.samples.items():
@@ -125,7 +132,7 @@ class Files:
         for task, samples in self.samples.items():
             keys = ("doc_hash", "prompt_hash", "target_hash")
             parts = (str(sample.get(key)) for sample in samples for key in keys)
-            found = hashlib.sha256("".join(parts).encode()).hexdigest()
+            found = hashlib.sha256("".join(parts).encode("utf-8", "replace")).hexdigest()
             if self.table["task_hashes"].get(task) != found:
                 yield f"{task} has other rows or prompts than the results say"
 
@@ -143,6 +150,10 @@ class Files:
                 if not isinstance(value, int | float) or abs(value - fmean(found)) > TOLERANCE:
                     yield f"{task} {key} is {value}, {fmean(found)} by its samples"
 
+    def _total(self, key: str) -> int:
+        counts = (count.get(key) for count in self.table["n-samples"].values())
+        return sum(count for count in counts if isinstance(count, int))
+
     def _protocol(self) -> Iterator[Rule]:
         """Say what of the protocol is not that of the tasks."""
         configs = self.table["configs"]
@@ -151,13 +162,15 @@ class Files:
         )
         wrong = [f"questions of {name}" for name in others]
         yield judged("the tasks' own data sets", wrong, "differs")
-        counts = self.table["n-samples"].values()
-        asked = sum(count.get("original", 0) for count in counts)
-        there = sum(count.get("effective", 0) for count in counts)
+        asked, there = self._total("original"), self._total("effective")
         limit = self.table["config"].get("limit")
         why = f"the first {limit} of each task" if limit else "the others failed or were left out"
         wrong = [f"{there} of {asked} items: {why}"] if there < asked else []
         yield judged("every item of every task", wrong, "differs", f"{asked} items")
+
+
+def _is_of_tables(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, dict) for one in value.values())
 
 
 def _is_other_data(config: Mapping[str, Any]) -> bool:
