@@ -8,6 +8,7 @@ Every figure is the mean over its samples, every hash that of their rows and pro
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,10 +124,11 @@ class Files:
 
     def _count_faults(self) -> Iterator[str]:
         for task, samples in self.samples.items():
-            counts = self.table["n-samples"].get(task, {})
-            found = len({str(sample.get("doc_id")) for sample in samples})
-            if counts.get("effective") != found:
-                yield f"{task} has {found}, the results say {counts.get('effective')}"
+            told = self.table["n-samples"].get(task, {}).get("effective")
+            found = Counter(str(sample.get("filter")) for sample in samples)
+            for name, count in found.items():
+                if count != told:
+                    yield f"{task} has {count} by the filter {name}, the results say {told}"
 
     def _hash_faults(self) -> Iterator[str]:
         for task, samples in self.samples.items():

@@ -1,4 +1,4 @@
-"""`harness submit` with a stranger's submission: what enters, where it is written, how it stands."""
+"""`harness submit` with a stranger's submission: what enters, where it goes, how it stands."""
 
 import json
 

@@ -8,10 +8,10 @@ import warnings
 import pytest
 import yaml
 
-from evals.alpaca_eval import export
-from evals.alpaca_eval.evaluation import AlpacaEval
+from evals.alpaca_eval import length_control
 from harness.errors import ConfigError, DataError
 from tests.measured import measured
+from tests.reports.submissions.conftest import annotations, run_of_annotations
 from tests.shared_data import shared
 
 JUDGE = "weighted_alpaca_eval_gpt4_turbo"
@@ -25,8 +25,8 @@ WEIGHTS = (
 
 
 @pytest.fixture
-def bundle(alpaca_run, alpaca_rows, submit):
-    return submit("alpaca_eval", alpaca_run(alpaca_rows), pretty_name="Mine", link="https://a/b")
+def bundle(alpaca_bundle):
+    return alpaca_bundle
 
 
 def test_every_file_is_in_its_place(bundle):
@@ -150,14 +150,14 @@ def test_two_models_or_judges_in_one_folder(bundle, states):
     assert "of mine, two" in states(bundle)["broken"]["one model"]
 
 
-def test_a_name_that_the_leaderboard_has(alpaca_run, alpaca_rows, submit, states):
-    folder = submit("alpaca_eval", alpaca_run(alpaca_rows), name="claude-2")
+def test_a_name_that_the_leaderboard_has(alpaca_run, submit, states):
+    folder = submit("alpaca_eval", alpaca_run(annotations(20)), name="claude-2")
     assert "in the leaderboard already" in states(folder)["broken"]["leaderboard row"]
 
 
-def test_another_judge_never_enters_the_official_folder(alpaca_run, alpaca_rows, submit, states):
+def test_another_judge_never_enters_the_official_folder(alpaca_run, submit, states):
     judge = f"{JUDGE}@/home/ann/models/llama"
-    run = alpaca_run([row | {"annotator": judge} for row in alpaca_rows[:100]])
+    run = alpaca_run([row | {"annotator": judge} for row in annotations(100)])
     folder = submit("alpaca_eval", run)
     assert not (folder / "results/mine" / JUDGE).exists()
     own = f"{JUDGE}@llama"
@@ -169,10 +169,11 @@ def test_another_judge_never_enters_the_official_folder(alpaca_run, alpaca_rows,
     assert found["differs"]["805 instructions"] == "100 of them"
 
 
-def test_failed_judgements_are_null_and_said(alpaca_run, alpaca_rows, submit, states):
+def test_failed_judgements_are_null_and_said(alpaca_run, submit, states):
+    rows = annotations()
     for k in (1, 2, 3):
-        alpaca_rows[k]["preference"] = None
-    found = states(submit("alpaca_eval", alpaca_run(alpaca_rows)))
+        rows[k]["preference"] = None
+    found = states(submit("alpaca_eval", alpaca_run(rows)))
     assert "broken" not in found
     assert "3 have the preference null" in found["differs"]["no judgement failed"]
 
@@ -183,8 +184,8 @@ def test_an_evaluation_that_was_not_asked(tmp_path, submit):
         submit("alpaca_eval", run)
 
 
-def test_an_evaluation_that_was_asked_twice(alpaca_run, alpaca_rows, submit):
-    run = alpaca_run(alpaca_rows[:20])
+def test_an_evaluation_that_was_asked_twice(alpaca_run, submit):
+    run = alpaca_run(annotations(20))
     request = json.loads((run / "request.json").read_text())
     request["evaluations"].append({"name": "alpaca_eval", "label": "again"})
     (run / "request.json").write_text(json.dumps(request))
@@ -195,13 +196,13 @@ def test_an_evaluation_that_was_asked_twice(alpaca_run, alpaca_rows, submit):
     assert submit("alpaca_eval", run, evaluation="alpaca_eval").is_dir()
 
 
-def test_a_name_with_an_organisation(alpaca_run, alpaca_rows, submit):
+def test_a_name_with_an_organisation(alpaca_run, submit):
     with pytest.raises(ConfigError, match="give a --name without /"):
-        submit("alpaca_eval", alpaca_run(alpaca_rows[:20]), name="ann/mine")
+        submit("alpaca_eval", alpaca_run(annotations(20)), name="ann/mine")
 
 
-def test_a_run_of_an_earlier_version(alpaca_run, alpaca_rows, submit):
-    run = alpaca_run(alpaca_rows[:20])
+def test_a_run_of_an_earlier_version(alpaca_run, submit):
+    run = alpaca_run(annotations(20))
     (run / "published/M0/alpaca_eval/leaderboard.csv").unlink()
     with pytest.raises(DataError, match=r"leaderboard.csv cannot be read.*--answers-from"):
         submit("alpaca_eval", run)
@@ -220,28 +221,26 @@ def package():
 
 
 @pytest.fixture
-def claude(tmp_path, submit):
+def one_resample(monkeypatch):
+    monkeypatch.setattr(length_control, "RESAMPLES", 1)
+
+
+@pytest.fixture
+def claude(tmp_path, submit, one_resample):
     """A bundle of the published judgements of claude-2, under another name."""
-    annotations = shared("alpaca_eval/annotations/claude-2.json.gz")
+    judged = shared("alpaca_eval/annotations/claude-2.json.gz")
     gamed = shared("alpaca_eval/df_gamed_reconstructed.csv")
-    [scored] = AlpacaEval.score([annotations, gamed])
-    result = scored.model_copy(update={"model": "M0"})
-    run = measured(
-        tmp_path / "run",
-        [result],
-        {("M0", "alpaca_eval"): dict(export.files(result))},
-        evaluations=[{"name": "alpaca_eval"}],
-    )
+    run = run_of_annotations(tmp_path / "run", judged, gamed)
     return submit("alpaca_eval", run, name="claude-2-again")
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_package_reads_the_bundle_and_comes_to_the_same(claude, package, monkeypatch, tmp_path):
-    annotations = claude / f"results/claude-2-again/{JUDGE}/annotations.json"
-    row = next(csv.DictReader((claude / TABLE).open()))
+    judged = claude / f"results/claude-2-again/{JUDGE}/annotations.json"
+    row = next(csv.DictReader((claude / TABLE).read_text().splitlines()))
     weights = claude / WEIGHTS
 
-    frame = package("utils").load_or_convert_to_dataframe(annotations)
+    frame = package("utils").load_or_convert_to_dataframe(judged)
     assert len(frame) == 805
     rate = package("metrics").get_winrate(frame)
     for key in ("win_rate", "standard_error", "n_wins", "n_wins_base", "n_draws", "n_total"):
