@@ -1,5 +1,6 @@
 """What a run publishes is what other tools, and `score`, read."""
 
+import csv
 import json
 import time
 from dataclasses import replace
@@ -113,6 +114,38 @@ def test_alpaca_evals_files_score_the_same(alpaca, publish):
     assert {row["generator"] for row in outputs} == {"M1"}
     [again] = AlpacaEval.score([published["annotations.json"]])
     assert figures(again) == figures(result)
+
+
+def test_alpaca_evals_tables_have_a_row_of_the_model(alpaca, publish):
+    replies = {f"Say {k}\\.": "x" * (1 + 7 * k % 40) for k in range(12)}
+    evaluation, result, log = alpaca(replies=replies)
+    published = publish(evaluation, result, log)
+    [row] = csv.DictReader(published["leaderboard.csv"].read_text().splitlines())
+    assert (row[""], row["mode"], row["lc_standard_error"]) == ("M1", "community", "")
+    columns = {
+        "win_rate": "win_rate",
+        "standard_error": "standard_error",
+        "n_draws": "n_draws",
+        "avg_length": "average_length",
+        "length_controlled_winrate": "length_controlled_win_rate",
+    }
+    for column, metric in columns.items():
+        assert float(row[column]) == result.metric(metric).value
+    assert int(row["n_total"]) == result.metric("win_rate").n == 12
+    [coefficients] = csv.DictReader(published["weights.csv"].read_text().splitlines())
+    told = float(coefficients["not_gamed_baseline.astype(float)"])
+    assert told == pytest.approx(result.metric("lc_weight/model").value, abs=1e-15)
+    [annotation, *_] = json.loads(published["annotations.json"].read_text())
+    assert annotation["preference_price_per_example"] is None
+    assert annotation["preference_version"].startswith("self-rewarding-harness==")
+
+
+def test_alpaca_evals_files_without_a_fit(alpaca, publish):
+    evaluation, result, log = alpaca(default="all of one length")
+    result = result.model_copy(
+        update={"metrics": tuple(m for m in result.metrics if not m.name.startswith("lc_weight/"))}
+    )
+    assert "weights.csv" not in publish(evaluation, result, log)
 
 
 def test_alpaca_evals_files_leave_out_what_has_no_output(alpaca, publish):
