@@ -19,7 +19,6 @@ from pydantic import ValidationError
 
 from harness import plugins
 from harness.errors import DataError, PluginError, StoreError
-from harness.plugins import Built
 from harness.protocols import Entry, Rule, Submission
 from harness.records import Record
 from harness.rows import unwritable
@@ -56,20 +55,26 @@ class Checked:
         return [rule for rule in self.rules if rule.state == state]
 
 
-def write(built: Built[Submission], entry: Entry, folder: Path) -> Manifest:
+def write(kind: str, submission: Submission, entry: Entry, folder: Path) -> Manifest:
     """Write a bundle; one of the same kind is written anew.
+
+    Args:
+        kind: What the submission is called among plug-ins.
+        submission: It.
+        entry: The model.
+        folder: Where.
 
     Raises:
         StoreError: the folder holds other things, or cannot be written.
         HarnessError: the run did not measure what the leaderboard asks.
     """
-    _check_free(folder, built.name)
-    bundle = built.plugin.write(entry)
+    _check_free(folder, kind)
+    bundle = submission.write(entry)
     contents = {name: text.encode() for name, text in bundle.files.items()}
     if outside := [name for name in contents if not _is_inside(name)]:
-        raise PluginError(f"{built.name} wants to write {outside[0]!r}, outside of its bundle")
+        raise PluginError(f"{kind} wants to write {outside[0]!r}, outside of its bundle")
     manifest = Manifest(
-        submission=built.name,
+        submission=kind,
         model=entry.model.name,
         name=entry.name,
         notes=bundle.notes,

@@ -18,7 +18,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from harness import plugins
-from harness.config import Choice
+from harness.config import validate
 from harness.errors import ConfigError, DataError
 from harness.store import Store
 from harness.submissions import bundles
@@ -84,16 +84,15 @@ def _command(kind: str) -> Any:
         ] = None,
     ) -> None:
         chosen = entry(Store(run), model, name)
-        choice = Choice.model_validate({**_own_options(ctx.args), "name": kind})
-        built = plugins.build(plugins.SUBMISSIONS, choice)
+        config = validate(plugin.Config, _own_options(ctx.args), f"submission {kind}")
         folder = out or DEFAULT_OUT / kind / chosen.name.replace("/", "__")
-        bundles.write(built, chosen, folder)
+        bundles.write(kind, plugin(config), chosen, folder)
         typer.echo(f"{chosen.model.name} of {run} as {chosen.name}: {folder}")
         _show(bundles.check(folder), folder)
 
     maker.command(
         kind,
-        help="\n\n".join([about, plugin.target, *own]),
+        help="\n\n".join([about, f"It goes to {plugin.target}.", *own]),
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(write)
     return typer.main.get_command(maker)

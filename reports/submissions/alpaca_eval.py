@@ -29,9 +29,9 @@ class AlpacaEval:
     """A pull request to AlpacaEval's leaderboard: outputs, annotations, configuration and rows."""
 
     target: ClassVar[str] = (
-        "github.com/tatsu-lab/alpaca_eval as a pull request (the results with `git add -f`); "
-        "it is dormant: no model was merged after 2024-12-28, and the judge of its leaderboard "
-        "can no longer be called"
+        "github.com/tatsu-lab/alpaca_eval as a pull request (the results with `git add -f`), where "
+        "results are CC-BY-NC-4.0; it is dormant: no model was merged after 2024-12-28, and the "
+        "judge of its leaderboard can no longer be called"
     )
 
     class Config(Options):

@@ -39,7 +39,7 @@ def submit(tmp_path):
 
 def write_bundle(folder, kind, run, name="mine", model=None, **options):
     built = plugins.build(plugins.SUBMISSIONS, Choice(name=kind, **options))
-    bundles.write(built, entry(Store(run), model, name), folder)
+    bundles.write(kind, built.plugin, entry(Store(run), model, name), folder)
     return folder
 
 
