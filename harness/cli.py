@@ -27,6 +27,7 @@ from harness.records import RunRecord
 from harness.remote.command import judge
 from harness.run import run as run_stages
 from harness.store import Store
+from harness.submissions.command import submit
 
 app = typer.Typer(
     help="Measure language models, and improve them between measurements.",
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(data, name="data")
 app.add_typer(judge, name="judge")
 app.add_typer(microworld, name="microworld")
+app.add_typer(submit, name="submit")
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
 DEFAULT_OUT = Path("runs")

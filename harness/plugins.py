@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from harness.config import Choice, validate
 from harness.errors import PluginError
-from harness.protocols import Engine, Evaluation, Report, Trainer
+from harness.protocols import Engine, Evaluation, Report, Submission, Trainer
 
 T = TypeVar("T")
 
@@ -34,7 +34,8 @@ ENGINES = Kind[Engine]("harness.engines")
 EVALUATIONS = Kind[Evaluation]("harness.evaluations")
 TRAINERS = Kind[Trainer]("harness.trainers")
 REPORTS = Kind[Report]("harness.reports")
-KINDS: tuple[Kind[Any], ...] = (ENGINES, EVALUATIONS, TRAINERS, REPORTS)
+SUBMISSIONS = Kind[Submission]("harness.submissions")
+KINDS: tuple[Kind[Any], ...] = (ENGINES, EVALUATIONS, TRAINERS, REPORTS, SUBMISSIONS)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What can be plugged in: four protocols, one page.
+"""What can be plugged in: five protocols, one page.
 
 A plug-in is a class with a nested strict `Config` (a `records.Record`), built as `Plugin(config)`,
 and the verbs of its kind. Name it under the entry-point group of its kind and it can be used by
@@ -8,6 +8,7 @@ that name, exactly like the built-in ones:
     harness.evaluations    Evaluation  answer with the model, then mark without it
     harness.trainers       Trainer     improve a model
     harness.reports        Report      render a run
+    harness.submissions    Submission  pack a model's results for a leaderboard, check the pack
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -381,11 +382,71 @@ class Comparer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One model of a run, as it is to enter a leaderboard."""
+
+    record: RunRecord
+    model: ModelRef
+    name: str
+    """What the leaderboard shall call it."""
+    published: Path
+    """What its evaluations published, in a folder each."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of a leaderboard, or point of its protocol, and how a bundle stands to it."""
+
+    name: str
+    state: Literal["ok", "differs", "broken", "unchecked"]
+    """`differs`: allowed, but the figures are not comparable with the official ones. `broken`: the
+    leaderboard, or its tools, would refuse it. `unchecked`: something is missing to tell."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a leaderboard is sent."""
+
+    files: Mapping[str, str]
+    """Contents by their place in the bundle, `results/my-model/model_outputs.json`."""
+    notes: tuple[str, ...] = ()
+    """What stands between its figures and published ones, as the evaluations said."""
+
+
+class Submission(Protocol):
+    """Packs what was measured of a model as a leaderboard wants it."""
+
+    target: ClassVar[str]
+    """Where a bundle goes, and whether anybody there still takes it."""
+
+    def write(self, entry: Entry) -> Bundle:
+        """Make a bundle; the same entry gives the same bytes.
+
+        Raises:
+            HarnessError: the run did not measure what the leaderboard asks.
+        """
+        ...
+
+    @staticmethod
+    def recognises(folder: Path) -> bool:
+        """Say by its layout whether a folder holds such a bundle, whoever wrote it."""
+        ...
+
+    @staticmethod
+    def check(folder: Path) -> Sequence[Rule]:
+        """Apply the leaderboard's rules to a bundle, whatever state its files are in."""
+        ...
+
+
 __all__ = [
+    "Bundle",
     "Comparer",
     "Completion",
     "Continuation",
     "Engine",
+    "Entry",
     "Evaluation",
     "Improvement",
     "Inquirer",
@@ -400,9 +461,11 @@ __all__ = [
     "Request",
     "Role",
     "RowLog",
+    "Rule",
     "Sampling",
     "Scorer",
     "Step",
+    "Submission",
     "Trainer",
     "Watched",
     "Workload",

@@ -262,9 +262,13 @@ class Store:
 
     def publish(self, result: EvalResult, files: Iterable[tuple[str, str]]) -> None:
         """Write a result in the formats of its publishers."""
-        folder = self.folder / "published" / result.model / result.evaluation
+        folder = self.published(result.model) / result.evaluation
         for name, content in files:
             _write(folder / name, content)
+
+    def published(self, model: str) -> Path:
+        """Where what evaluations published of a model is, in a folder each."""
+        return self.folder / "published" / model
 
     def finish_evaluation(self, stage: Stage, result: EvalResult) -> None:
         """Mark an evaluation as done."""

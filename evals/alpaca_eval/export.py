@@ -4,20 +4,26 @@
                              "generator": "M3"}, ...]
     annotations(result)    [{..., "output_1": "...", "generator_1": "gpt4_1106_preview", ...,
                              "preference": 1.3, "preference_raw_completion": {...}}, ...]
-    files(result)          both, as `model_outputs.json` and `annotations.json`
+    leaderboard(result)    the model's row of the public table, as CSV
+    weights(result)        its row of the table of coefficients, as CSV
+    files(result)          all of them, under their names
 
 The items hold everything, so that stored and fresh results are written alike, and what is written
 scores the same when it is read back.
 """
 
+import csv
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import JsonValue
 
+from evals.alpaca_eval import figures
 from evals.alpaca_eval.annotations import Annotation, Judged, percent
-from evals.alpaca_eval.covariates import Covariates
+from evals.alpaca_eval.covariates import DIFFICULTY, LENGTH, MODEL, Covariates
 from harness.records import EvalResult, ItemResult, Outcome, Score
 from harness.verdicts import OWN_FIRST, OWN_SECOND, written
 
@@ -80,7 +86,11 @@ def model_outputs(result: EvalResult, generator: str | None = None) -> list[dict
 
 
 def annotations(result: EvalResult, generator: str | None = None) -> list[dict[str, Any]]:
-    """Write the judgements as alpaca-eval 0.6.6 does; one that failed has the preference null."""
+    """Write the judgements as alpaca-eval 0.6.6 does; one that failed has the preference null.
+
+    Null are also the price, the time and the date, which are not known of single judgements.
+    """
+    made_by = f"self-rewarding-harness=={version('self-rewarding-harness')}"
     return [
         {
             "dataset": item.category,
@@ -91,6 +101,10 @@ def annotations(result: EvalResult, generator: str | None = None) -> list[dict[s
             "generator_2": generator or result.model,
             "annotator": item.details["annotator"],
             "preference": item.details["preference"],
+            "preference_price_per_example": None,
+            "preference_time_per_example": None,
+            "preference_date": None,
+            "preference_version": made_by,
             "preference_raw_completion": item.details["raw_completion"],
         }
         for item in result.items
@@ -98,13 +112,70 @@ def annotations(result: EvalResult, generator: str | None = None) -> list[dict[s
     ]
 
 
-def files(result: EvalResult) -> Iterator[tuple[str, str]]:
-    """Write both out under AlpacaEval's names: names and contents of files.
+def leaderboard(result: EvalResult, name: str | None = None) -> str:
+    """Write the model's row of the public table, with its header.
 
-    An instruction that has no output is in neither, so that only the result counts it as failed.
+    The standard error of the length-controlled rate stays empty, as in most published rows:
+    AlpacaEval's own leaves out the noise of the judgements and of the fit.
+
+    Args:
+        result: Of `alpaca_eval`.
+        name: What to call the model; its own name without.
+    """
+    win_rate = result.metric(figures.WIN_RATE)
+
+    def of(metric: str) -> float | None:
+        found = result.metric(metric)
+        return found.value if found else None
+
+    row = {
+        "": name or result.model,
+        "win_rate": of(figures.WIN_RATE),
+        "standard_error": of("standard_error"),
+        "n_wins": _whole(of("n_wins")),
+        "n_wins_base": _whole(of("n_wins_base")),
+        "n_draws": _whole(of("n_draws")),
+        "n_total": win_rate.n if win_rate else 0,
+        "discrete_win_rate": of("discrete_win_rate"),
+        "mode": "community",
+        "avg_length": _whole(of("average_length")),
+        "length_controlled_winrate": of(figures.CONTROLLED),
+        "lc_standard_error": None,
+    }
+    return _csv([list(row), list(row.values())])
+
+
+def weights(result: EvalResult, name: str | None = None) -> str | None:
+    """Write the model's row of the table of coefficients, with its header; None without a fit."""
+    found = figures.weights(result)
+    if found is None:
+        return None
+    coefficients = [f"{value:.16f}" for value in found]
+    return _csv([["", LENGTH, DIFFICULTY, MODEL], [name or result.model, *coefficients]])
+
+
+def files(result: EvalResult) -> Iterator[tuple[str, str]]:
+    """Write everything out under AlpacaEval's names: names and contents of files.
+
+    An instruction that has no output is in neither list, so that only the result counts it as
+    failed.
     """
     yield "model_outputs.json", _json(model_outputs(result))
     yield "annotations.json", _json(annotations(result))
+    yield "leaderboard.csv", leaderboard(result)
+    coefficients = weights(result)
+    if coefficients is not None:
+        yield "weights.csv", coefficients
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

@@ -166,7 +166,7 @@ class MTBench:
         self, model: ModelRef, result: EvalResult, log: RowLog
     ) -> Iterator[tuple[str, str]]:
         """Write the result as its publishers do: names and contents of files, FastChat's."""
-        return fastchat.files(result)
+        return fastchat.files(result, self.questions)
 
     def _rate(
         self, given: Sequence[Answers], panel: Panel, log: RowLog

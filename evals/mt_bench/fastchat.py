@@ -3,6 +3,8 @@
     model_answer/<model>.jsonl            {"question_id": 81, "choices": [{"turns": [...]}], ...}
     model_judgment/<judge>_single.jsonl   {"question_id": 81, "turn": 1, "score": 9.0, ...}
     model_judgment/<judge>_pair.jsonl     {"question_id": 81, "turn": 1, "g1_winner": "tie", ...}
+    question.jsonl                        {"question_id": 81, "category": "writing", "turns": [...]}
+    reference_answer/<judge>.jsonl        what the judge was shown, which FastChat looks up by judge
 
 Only here is a failure written as FastChat writes it: score -1, winner `error`. What was judged
 several times is as many rows, as reruns of FastChat leave them, each a second later.
@@ -12,9 +14,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
-from evals.mt_bench.questions import TURNS, item_id
+from evals.mt_bench.questions import TURNS, Questions, item_id
 from harness.records import EvalResult, ItemResult
 
 Row = dict[str, Any]
@@ -26,7 +29,7 @@ UNDATED = 0.0
 """The time stamp of rows of which no time is known, so that a result is always the same bytes."""
 
 
-def files(result: EvalResult) -> Iterator[tuple[str, str]]:
+def files(result: EvalResult, questions: Questions) -> Iterator[tuple[str, str]]:
     """Write a run's result out in FastChat's layout: names and contents of files.
 
     Time stamps begin at 0, of which FastChat makes nothing. A result without items, as of a first
@@ -34,14 +37,19 @@ def files(result: EvalResult) -> Iterator[tuple[str, str]]:
     are in no file: FastChat knows one reference a question.
     """
     answered = model_answers(result, UNDATED)
+    yield "question.jsonl", _lines(_questions(questions))
     yield f"model_answer/{_file_name(result.model)}.jsonl", _lines(answered)
     if result.items:
         first = result.items[0]
-        judge = f"model_judgment/{_file_name(str(first.details['judge']))}"
+        judge = _file_name(str(first.details["judge"]))
         if first.against is None:
-            yield f"{judge}_single.jsonl", _lines(single_judgments(result, UNDATED))
+            rows, mode = single_judgments(result, UNDATED), "single"
         else:
-            yield f"{judge}_pair.jsonl", _lines(pair_judgments(result, UNDATED))
+            rows, mode = pair_judgments(result, UNDATED), "pair"
+        yield f"model_judgment/{judge}_{mode}.jsonl", _lines(rows)
+        if questions.references:
+            shown = reference_answers(questions, UNDATED)
+            yield f"reference_answer/{judge}.jsonl", _lines(shown)
 
 
 def model_answers(result: EvalResult, written_at: float) -> Iterator[Row]:
@@ -57,14 +65,34 @@ def model_answers(result: EvalResult, written_at: float) -> Iterator[Row]:
         turns = [result.answers.get(item_id(question, turn)) for turn in TURNS]
         if None in turns:
             continue
-        content = "\0".join((result.model, question, *map(str, turns)))
+        yield _answer(question, result.model, list(map(str, turns)), written_at)
+
+
+def reference_answers(questions: Questions, written_at: float) -> Iterator[Row]:
+    """Make the rows of a `reference_answer` file."""
+    author = PurePath(questions.answered_by or "reference").stem
+    for question, turns in questions.references.items():
+        yield _answer(question, author, list(turns), written_at)
+
+
+def _questions(questions: Questions) -> Iterator[Row]:
+    for row in questions.rows:
         yield {
-            "question_id": _number(question),
-            "answer_id": hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:22],
-            "model_id": result.model,
-            "choices": [{"index": 0, "turns": turns}],
-            "tstamp": written_at,
+            "question_id": _number(row.id),
+            "category": row.category,
+            "turns": list(row.turns),
         }
+
+
+def _answer(question: str, model: str, turns: list[str], written_at: float) -> Row:
+    content = "\0".join((model, question, *turns))
+    return {
+        "question_id": _number(question),
+        "answer_id": hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:22],
+        "model_id": model,
+        "choices": [{"index": 0, "turns": turns}],
+        "tstamp": written_at,
+    }
 
 
 def single_judgments(result: EvalResult, written_at: float) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """What a run publishes is what other tools, and `score`, read."""
 
+import csv
 import json
 import time
 from dataclasses import replace
@@ -102,7 +103,12 @@ def test_alpaca_evals_files_score_the_same(alpaca, publish):
     replies = {f"Say {k}\\.": "x" * (1 + 7 * k % 40) for k in range(11)} | {"Say 11": "é"}
     evaluation, result, log = alpaca(replies=replies)
     published = publish(evaluation, result, log)
-    assert list(published) == ["model_outputs.json", "annotations.json"]
+    assert list(published) == [
+        "model_outputs.json",
+        "annotations.json",
+        "leaderboard.csv",
+        "weights.csv",
+    ]
     outputs = json.loads(published["model_outputs.json"].read_text())
     assert [row["output"] for row in outputs] == list(replies.values())
     assert {row["generator"] for row in outputs} == {"M1"}
@@ -110,9 +116,41 @@ def test_alpaca_evals_files_score_the_same(alpaca, publish):
     assert figures(again) == figures(result)
 
 
+def test_alpaca_evals_tables_have_a_row_of_the_model(alpaca, publish):
+    replies = {f"Say {k}\\.": "x" * (1 + 7 * k % 40) for k in range(12)}
+    evaluation, result, log = alpaca(replies=replies)
+    published = publish(evaluation, result, log)
+    [row] = csv.DictReader(published["leaderboard.csv"].read_text().splitlines())
+    assert (row[""], row["mode"], row["lc_standard_error"]) == ("M1", "community", "")
+    columns = {
+        "win_rate": "win_rate",
+        "standard_error": "standard_error",
+        "n_draws": "n_draws",
+        "avg_length": "average_length",
+        "length_controlled_winrate": "length_controlled_win_rate",
+    }
+    for column, metric in columns.items():
+        assert float(row[column]) == result.metric(metric).value
+    assert int(row["n_total"]) == result.metric("win_rate").n == 12
+    [coefficients] = csv.DictReader(published["weights.csv"].read_text().splitlines())
+    told = float(coefficients["not_gamed_baseline.astype(float)"])
+    assert told == pytest.approx(result.metric("lc_weight/model").value, abs=1e-15)
+    [annotation, *_] = json.loads(published["annotations.json"].read_text())
+    assert annotation["preference_price_per_example"] is None
+    assert annotation["preference_version"].startswith("self-rewarding-harness==")
+
+
+def test_alpaca_evals_files_without_a_fit(alpaca, publish):
+    evaluation, result, log = alpaca(default="all of one length")
+    result = result.model_copy(
+        update={"metrics": tuple(m for m in result.metrics if not m.name.startswith("lc_weight/"))}
+    )
+    assert "weights.csv" not in publish(evaluation, result, log)
+
+
 def test_alpaca_evals_files_leave_out_what_has_no_output(alpaca, publish):
     published = publish(*alpaca(failures={r"Say 3\.": "refused"}))
-    for path in published.values():
+    for path in (published["model_outputs.json"], published["annotations.json"]):
         asked = [row["instruction"] for row in json.loads(path.read_text())]
         assert len(asked) == 11
         assert "Say 3." not in asked
@@ -145,8 +183,12 @@ def test_fastchats_ratings_score_the_same(mt_bench, publish, judgements):
     ratings = {"replies": {"Go on 81": "hm", "Ask 91": "[[3]]"}, "default": ("[[8]]", "[[9]]")}
     evaluation, result, log = mt_bench(ratings, judgements=judgements)
     published = publish(evaluation, result, log)
-    assert list(published) == ["model_answer/M1.jsonl", "model_judgment/org_judge_2_single.jsonl"]
-    answers, judged = published.values()
+    judged = published["model_judgment/org_judge_2_single.jsonl"]
+    answers = published["model_answer/M1.jsonl"]
+    assert list(published) == [
+        "question.jsonl",
+        *(str(path.relative_to(path.parents[1])) for path in (answers, judged)),
+    ]
     again = questions.baseline(answers)
     assert (again.model, again.answers) == ("M1", result.answers)
     assert len(rows(judged)) == 6 * judgements
@@ -159,10 +201,14 @@ def test_fastchats_ratings_score_the_same(mt_bench, publish, judgements):
 def test_fastchats_games_score_the_same(mt_bench, publish):
     verdicts = {"replies": {"Go on 81": "[[C]]", "Ask 91": "hm"}, "default": "[[A]]"}
     evaluation, first, log = mt_bench(verdicts, model=M0, mode="pair")
-    assert list(publish(evaluation, first, log)) == ["model_answer/M0.jsonl"]
+    assert list(publish(evaluation, first, log)) == ["question.jsonl", "model_answer/M0.jsonl"]
     evaluation, result, log = mt_bench(verdicts, earlier=[first], mode="pair")
     published = publish(evaluation, result, log)
-    assert list(published) == ["model_answer/M1.jsonl", "model_judgment/org_judge_2_pair.jsonl"]
+    assert list(published) == [
+        "question.jsonl",
+        "model_answer/M1.jsonl",
+        "model_judgment/org_judge_2_pair.jsonl",
+    ]
     again, _ = MTBench.score([published["model_judgment/org_judge_2_pair.jsonl"]])
     assert figures(again) == figures(result)
     assert result.metric("win_rate", "M0").n > result.metric("win_rate", "M0").failed > 0

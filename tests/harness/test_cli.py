@@ -55,6 +55,7 @@ def test_the_light_commands_import_nothing_heavy(finished):
         ["--help"],
         ["list"],
         ["doctor"],
+        ["submit", "--help"],
         ["status", str(folder)],
         ["report", str(folder)],
         ["run", str(request), "--out", str(folder)],  # finished: there is nothing to do

@@ -1,7 +1,8 @@
-"""A stranger's package: an evaluation and a trainer, found by their metadata and never installed.
+"""A stranger's package: plug-ins that are found by their metadata and never installed.
 
 `Politeness` asks for a greeting a few times and counts how often it comes with "please".
 `Renaming` improves nothing: it hands the same weights back under the next name.
+`Postcard` tells one person how polite a model was.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,18 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from harness.protocols import Improvement, LoadedModel, Request, RowLog, Sampling, Workspace, user
+from harness.protocols import (
+    Bundle,
+    Entry,
+    Improvement,
+    LoadedModel,
+    Request,
+    RowLog,
+    Rule,
+    Sampling,
+    Workspace,
+    user,
+)
 from harness.records import EvalResult, ItemResult, Metric, ModelRef, Record, Score
 from harness.statistics.intervals import share
 
@@ -93,3 +105,39 @@ class Renaming:
         lineage: list[JsonValue] = [m.name for m in workspace.lineage]
         prompts = {f"greetings {iteration}": (f"greet  Guest {iteration}.", "Say goodbye.")}
         return Improvement(made, baseline, {"lineage": lineage}, prompts)
+
+
+class Postcard:
+    """A card with one figure on it."""
+
+    target: ClassVar[str] = "whoever it is addressed to"
+
+    class Config(Record):
+        to: str = "grandmother"
+        outside: bool = False
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def write(self, entry: Entry) -> Bundle:
+        [polite] = [
+            metric.value
+            for stage in entry.record.stages
+            for result in stage.evaluations
+            if result.model == entry.model.name
+            for metric in result.metrics
+        ]
+        name = "../card.txt" if self.config.outside else "post/card.txt"
+        return Bundle(
+            {name: f"Dear {self.config.to}, {entry.name} is polite: {polite}"}, ("by hand",)
+        )
+
+    @staticmethod
+    def recognises(folder: Path) -> bool:
+        return (folder / "post").is_dir()
+
+    @staticmethod
+    def check(folder: Path) -> Sequence[Rule]:
+        path = folder / "post/card.txt"
+        text = path.read_text() if path.is_file() else ""
+        return [Rule("is dear", "ok" if text.startswith("Dear ") else "broken", text)]

@@ -31,6 +31,24 @@ def write(path, rows):
     return path
 
 
+def test_questions_and_references_lie_where_fastchat_looks(measured, bench, tmp_path):
+    result = measured(rate)
+    asked = questions.load(str(bench))
+    files = dict(fastchat.files(result, asked))
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    [shown] = [name for name in files if name.startswith("reference_answer/")]
+    [judged] = [name for name in files if name.startswith("model_judgment/")]
+    assert (
+        shown.removeprefix("reference_answer/")
+        == f"{judged[15:].removesuffix('_single.jsonl')}.jsonl"
+    )
+    again = questions.load(str(tmp_path / "question.jsonl"), tmp_path / shown)
+    assert (again.rows, again.references) == (asked.rows, asked.references)
+
+
 def test_answers_are_written_as_fastchat_reads_them(measured, tmp_path):
     result = measured(rate)
     rows = list(fastchat.model_answers(result, 1700000000.0))

@@ -1,0 +1,1 @@
+"""From a measured model to a leaderboard: `entries` picks it, `bundles` writes and checks."""
