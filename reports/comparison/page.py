@@ -66,9 +66,9 @@ def _values(difference: Difference, found: Sequence[Setting]) -> str:
 
 def _shown(found: Compared) -> Iterator[tuple[str, str]]:
     """Say of each evaluation's first figure what changed over seeds, and between settings."""
-    first = {one.evaluation: one for one in reversed(found.measures)}
-    for evaluation in dict.fromkeys(one.evaluation for one in found.measures):
-        own = [step for step in found.steps if step.measure is first[evaluation]]
+    first = {one.evaluation: one for one in reversed(found.quantities)}
+    for evaluation in dict.fromkeys(one.evaluation for one in found.quantities):
+        own = [step for step in found.steps if step.quantity is first[evaluation]]
         name, figure = label(evaluation), label(first[evaluation].metric)
         for setting in dict.fromkeys(step.setting.name for step in own):
             said = (_step(step) for step in own if step.setting.name == setting)
@@ -169,7 +169,7 @@ def _unfinished(run: NamedRun) -> Iterator[str]:
 
 
 def _figures(found: Compared) -> Iterator[Section]:
-    levels = tuple(tables.level_tables(found.measures, found.settings, found.models))
+    levels = tuple(tables.level_tables(found.quantities, found.settings, found.models))
     yield Section("Every setting", (_LEVELS, *levels) if levels else ("Nothing was measured.",))
     if found.steps:
         yield Section("From model to model", (_STEPS, *tables.step_tables(found.steps)))
