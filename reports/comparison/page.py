@@ -14,7 +14,7 @@ from reports.comparison.compared import Compared, compare
 from reports.comparison.contrasts import Contrast
 from reports.comparison.settings import VERSION, Difference, Setting, differences
 from reports.comparison.steps import Step
-from reports.evidence import Evidence
+from reports.evidence import LEAST_ITEMS, Evidence, evidence
 from reports.figures import places, visible
 from reports.page import Overview
 from reports.series import missing_stages
@@ -86,10 +86,20 @@ def _last(found: Iterable[Contrast]) -> list[str]:
     """Say how the last model of each setting does against that of the first."""
     last = {one.setting.name: one for one in found if one.estimate.value is not None}
     return [
-        f"{one.model} of {name} {_WORDS[one.evidence]} that of {one.first.name} "
+        f"{one.model} of {name} {_words(one)} that of {one.first.name} "
         f"({_figure(one.estimate)}{_over_seeds(one)})"
         for name, one in last.items()
     ]
+
+
+def _words(one: Contrast) -> str:
+    """Say what a contrast shows; one that not every training shows is of these seeds alone."""
+    low, high = one.over_seeds.low, one.over_seeds.high
+    shown = one.evidence
+    if shown not in ("better", "worse") or low is None:
+        return _WORDS[shown]
+    again = evidence(low, high, LEAST_ITEMS) == shown
+    return _WORDS[shown] if again else f"{shown}, with these seeds alone, than"
 
 
 def _over_seeds(one: Contrast) -> str:
