@@ -17,7 +17,7 @@ from harness.statistics.intervals import Estimate, paired_difference, share_rati
 from harness.statistics.repeats import LEAST_REPEATS, over_repeats
 from reports.claim_measures import Measured
 from reports.claims import Claim, rises
-from reports.comparison.contrasts import item_scores, measured
+from reports.comparison.contrasts import item_scores, results_by_seed
 from reports.comparison.levels import names
 from reports.comparison.settings import Setting, differences, seed
 from reports.evidence import LEAST_ITEMS, evidence
@@ -66,7 +66,7 @@ def _net_wins(whole: Setting, without: Setting) -> Measured | str:
     left, right = (_mean_games([pair[side] for pair in pairs]) for side in (0, 1))
     each = [paired_difference(_mean_games([a]), _mean_games([b])).value for a, b in pairs]
     asked = sum(item.against == BASELINE for item in pairs[0][0].items)
-    return _measured(
+    return _by_seeds_or_items(
         paired_difference(left, right), [one for one in each if one is not None], asked
     )
 
@@ -166,21 +166,21 @@ def _agreements(whole: Setting, without: Setting) -> Measured | str:
     for model in names((whole, without))[1:]:  # M0 was never shown how to judge
         estimate = paired_difference(ours.get(model, {}), theirs.get(model, {}))
         if estimate.value is not None:
-            return _measured(estimate, [], estimate.n)
+            return _by_seeds_or_items(estimate, [], estimate.n)
     return "no model could be read as a judge by both rubrics"
 
 
 def _by_model(setting: Setting) -> dict[str, dict[str, float]]:
     return {
         model: item_scores(list(by_seed.values()))
-        for (evaluation, model), by_seed in measured(setting).items()
+        for (evaluation, model), by_seed in results_by_seed(setting).items()
         if _agrees(setting, evaluation)
     }
 
 
 def _judging_rubric(setting: Setting) -> str:
     """Find where a setting says by which rubric judge_agreement judges."""
-    name = next((label for label, _ in measured(setting) if _agrees(setting, label)), "")
+    name = next((label for label, _ in results_by_seed(setting) if _agrees(setting, label)), "")
     return f"evaluations.{name}.rubric"
 
 
@@ -223,7 +223,7 @@ def _claim(
     return Claim(text, unit, paper, found, "", rises(found, paper.value))
 
 
-def _measured(items: Estimate, each: Sequence[float], asked: int) -> Measured:
+def _by_seeds_or_items(items: Estimate, each: Sequence[float], asked: int) -> Measured:
     """Take the interval over seeds where there are enough of them, else the one over items."""
     if len(each) < LEAST_REPEATS:
         return Measured(items, evidence(items.low, items.high, items.n), asked - items.n)

@@ -7,7 +7,7 @@ from harness.protocols import NamedRun
 from reports.claims import Claim
 from reports.comparison.ablations import ablations
 from reports.comparison.contrasts import Contrast, contrasts
-from reports.comparison.levels import Measure, measures, names
+from reports.comparison.levels import Quantity, names, quantities
 from reports.comparison.settings import Setting, settings
 from reports.comparison.steps import Step, steps
 
@@ -19,7 +19,7 @@ class Compared:
     settings: tuple[Setting, ...]
     models: tuple[str, ...]
     """The names of all models, in the order of the runs."""
-    measures: tuple[Measure, ...]
+    quantities: tuple[Quantity, ...]
     steps: tuple[Step, ...]
     contrasts: tuple[Contrast, ...]
     ablations: tuple[Claim, ...]
@@ -33,11 +33,11 @@ def compare(runs: tuple[NamedRun, ...]) -> Compared:
         ConfigError: two of them are the same run.
     """
     found = settings(runs)
-    models, measured = names(found), measures(found)
+    models, measured = names(found), quantities(found)
     return Compared(
         settings=found,
         models=models,
-        measures=measured,
+        quantities=measured,
         steps=tuple(steps(measured, found, models)),
         contrasts=contrasts(found),
         ablations=ablations(found),

@@ -67,9 +67,9 @@ def contrasts(settings: Sequence[Setting]) -> tuple[Contrast, ...]:
 
 def _contrasts(settings: Sequence[Setting]) -> Iterator[Contrast]:
     first, *others = settings
-    theirs, metrics = measured(first), _metrics(first)
+    theirs, metrics = results_by_seed(first), _metrics(first)
     for setting in others:
-        for (evaluation, model), results in measured(setting).items():
+        for (evaluation, model), results in results_by_seed(setting).items():
             if (evaluation, model) in theirs:
                 yield _contrast(
                     evaluation,
@@ -144,7 +144,7 @@ def item_scores(results: Sequence[EvalResult]) -> dict[str, float]:
     return {id: fmean(one[id] for one in scores) for id in sorted(shared)}
 
 
-def measured(setting: Setting) -> dict[tuple[str, str], dict[str, EvalResult]]:
+def results_by_seed(setting: Setting) -> dict[tuple[str, str], dict[str, EvalResult]]:
     """Gather what was measured of each model alone, item by item: by evaluation, model and seed."""
     found: dict[tuple[str, str], dict[str, EvalResult]] = {}
     for run in setting.runs:

@@ -3,7 +3,7 @@
     examiner, score, protocol 744e   M2 of micro (3 seeds)   3.60, 3.75, 3.56   mean 3.64
                                      M2 of positives         3.34
 
-A measure holds figures of one protocol only, the judge included: nothing else may share a table.
+A quantity holds figures of one protocol only, the judge included: nothing else may share a table.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from harness.protocols import NamedRun
 from harness.records import EvalResult, Metric
 from harness.statistics.repeats import Repeats, over_repeats
+from reports.changes import NET_WIN
 from reports.comparison.settings import Setting
 from reports.headlines import MAIN
 from reports.series import Series, chain, evaluations, models, plugin
@@ -21,7 +22,7 @@ Measured = Mapping[str, Metric]
 
 
 @dataclass(frozen=True)
-class Measure:
+class Quantity:
     """One figure, as one protocol measures it."""
 
     evaluation: str
@@ -43,35 +44,32 @@ class Measure:
         return self.found.get((setting.name, model), {})
 
 
-def measures(settings: Sequence[Setting]) -> tuple[Measure, ...]:
+def quantities(settings: Sequence[Setting]) -> tuple[Quantity, ...]:
     """Gather the main figures, in the order of the first run; protocols apart."""
-    found: dict[tuple[str, str, str], Measure] = {}
+    found: dict[tuple[str, str, str], Quantity] = {}
     for setting in settings:
         for run in setting.runs:
             for series, name, model, metric in _main(run):
                 result = series.results[model]
                 key = (series.name, name, result.protocol)
-                measure = found.setdefault(
-                    key, Measure(series.name, plugin(run.record, series.name), name, result)
+                quantity = found.setdefault(
+                    key, Quantity(series.name, plugin(run.record, series.name), name, result)
                 )
-                measure.found.setdefault((setting.name, model), {})[run.name] = metric
+                quantity.found.setdefault((setting.name, model), {})[run.name] = metric
     order = list(dict.fromkeys(evaluation for evaluation, _, _ in found))
     names = list(dict.fromkeys(metric for _, metric, _ in found))
     return tuple(
-        measure
-        for _, measure in sorted(
+        quantity
+        for _, quantity in sorted(
             found.items(), key=lambda one: (order.index(one[0][0]), names.index(one[0][1]))
         )
     )
 
 
 def names(settings: Sequence[Setting]) -> tuple[str, ...]:
-    """Name all models, each in its place of the first run that has it."""
-    found: dict[str, None] = {}
-    for setting in settings:
-        for run in setting.runs:
-            found |= dict.fromkeys(model.name for model in models(run.record))
-    return tuple(found)
+    """Name all models, in the order of the run that has most of them."""
+    runs = [[model.name for model in models(r.record)] for s in settings for r in s.runs]
+    return tuple(dict.fromkeys(name for run in sorted(runs, key=len, reverse=True) for name in run))
 
 
 def _main(run: NamedRun) -> Iterator[tuple[Series, str, str, Metric]]:
@@ -85,5 +83,5 @@ def _main(run: NamedRun) -> Iterator[tuple[Series, str, str, Metric]]:
                 if metric := series.metric(model, name):
                     yield series, name, model, metric
         for model in series.results:
-            if metric := series.metric(model, "net_win", before.get(model, model)):
-                yield series, "net_win", model, metric
+            if metric := series.metric(model, NET_WIN, before.get(model, model)):
+                yield series, NET_WIN, model, metric

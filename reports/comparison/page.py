@@ -14,7 +14,7 @@ from reports.comparison.compared import Compared, compare
 from reports.comparison.contrasts import Contrast
 from reports.comparison.settings import VERSION, Difference, Setting, differences
 from reports.comparison.steps import Step
-from reports.evidence import Evidence
+from reports.evidence import LEAST_ITEMS, Evidence, evidence
 from reports.figures import places, visible
 from reports.series import missing_stages
 from reports.tables import label
@@ -63,9 +63,9 @@ def _values(difference: Difference, found: Sequence[Setting]) -> str:
 
 def _shown(found: Compared) -> Iterator[tuple[str, str]]:
     """Say of each evaluation's first figure what changed over seeds, and between settings."""
-    first = {one.evaluation: one for one in reversed(found.measures)}
-    for evaluation in dict.fromkeys(one.evaluation for one in found.measures):
-        own = [step for step in found.steps if step.measure is first[evaluation]]
+    first = {one.evaluation: one for one in reversed(found.quantities)}
+    for evaluation in dict.fromkeys(one.evaluation for one in found.quantities):
+        own = [step for step in found.steps if step.quantity is first[evaluation]]
         name, figure = label(evaluation), label(first[evaluation].metric)
         for setting in dict.fromkeys(step.setting.name for step in own):
             said = (_step(step) for step in own if step.setting.name == setting)
@@ -83,10 +83,20 @@ def _last(found: Iterable[Contrast]) -> list[str]:
     """Say how the last model of each setting does against that of the first."""
     last = {one.setting.name: one for one in found if one.estimate.value is not None}
     return [
-        f"{one.model} of {name} {_WORDS[one.evidence]} that of {one.first.name} "
+        f"{one.model} of {name} {_words(one)} that of {one.first.name} "
         f"({_figure(one.estimate)}{_over_seeds(one)})"
         for name, one in last.items()
     ]
+
+
+def _words(one: Contrast) -> str:
+    """Say what a contrast shows; one that not every training shows is of these seeds alone."""
+    low, high = one.over_seeds.low, one.over_seeds.high
+    shown = one.evidence
+    if shown not in ("better", "worse") or low is None:
+        return _WORDS[shown]
+    again = evidence(low, high, LEAST_ITEMS) == shown
+    return _WORDS[shown] if again else f"{shown}, with these seeds alone, than"
 
 
 def _over_seeds(one: Contrast) -> str:
@@ -166,7 +176,7 @@ def _unfinished(run: NamedRun) -> Iterator[str]:
 
 
 def _figures(found: Compared) -> Iterator[Section]:
-    levels = tuple(tables.level_tables(found.measures, found.settings, found.models))
+    levels = tuple(tables.level_tables(found.quantities, found.settings, found.models))
     yield Section("Every setting", (_LEVELS, *levels) if levels else ("Nothing was measured.",))
     if found.steps:
         yield Section("From model to model", (_STEPS, *tables.step_tables(found.steps)))

@@ -60,18 +60,18 @@ def _runs(found: Compared) -> Iterator[Row]:
 
 
 def _over_seeds(found: Compared) -> Iterator[Row]:
-    for measure in found.measures:
+    for quantity in found.quantities:
         for setting in found.settings:
             for model in found.models:
-                level = measure.level(setting, model)
+                level = quantity.level(setting, model)
                 if len(setting.runs) > 1 and level.n:
                     yield {
                         "kind": "seeds",
                         "setting": setting.name,
                         "model": model,
-                        "evaluation": measure.evaluation,
-                        "metric": measure.metric,
-                        "protocol": measure.result.protocol,
+                        "evaluation": quantity.evaluation,
+                        "metric": quantity.metric,
+                        "protocol": quantity.result.protocol,
                         **_estimate(level),
                     }
     for step in found.steps:
@@ -80,9 +80,9 @@ def _over_seeds(found: Compared) -> Iterator[Row]:
             "setting": step.setting.name,
             "model": step.later,
             "against": step.earlier,
-            "evaluation": step.measure.evaluation,
-            "metric": step.measure.metric,
-            "protocol": step.measure.result.protocol,
+            "evaluation": step.quantity.evaluation,
+            "metric": step.quantity.metric,
+            "protocol": step.quantity.result.protocol,
             **_estimate(step.repeats),
         }
 

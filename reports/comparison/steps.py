@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.statistics.repeats import Repeats, over_repeats
-from reports.comparison.levels import Measure
+from reports.changes import NET_WIN
+from reports.comparison.levels import Quantity
 from reports.comparison.settings import Setting
 
-STEPLESS = {"net_win"}
+STEPLESS = {NET_WIN}
 """Metrics that are differences from another model already."""
 
 
@@ -22,7 +23,7 @@ STEPLESS = {"net_win"}
 class Step:
     """How much higher a figure is for one model than for the one before, by run."""
 
-    measure: Measure
+    quantity: Quantity
     setting: Setting
     later: str
     earlier: str
@@ -40,15 +41,15 @@ class Step:
 
 
 def steps(
-    measures: Sequence[Measure], settings: Sequence[Setting], names: Sequence[str]
+    quantities: Sequence[Quantity], settings: Sequence[Setting], names: Sequence[str]
 ) -> Iterator[Step]:
     """List the steps between consecutive models of every setting with several seeds."""
     for setting in settings:
-        for measure in measures:
-            if measure.metric in STEPLESS or len(setting.runs) < 2:
+        for quantity in quantities:
+            if quantity.metric in STEPLESS or len(setting.runs) < 2:
                 continue
             for earlier, later in pairwise(names):
-                before, after = measure.of(setting, earlier), measure.of(setting, later)
+                before, after = quantity.of(setting, earlier), quantity.of(setting, later)
                 changes = {
                     run: value - start
                     for run, metric in after.items()
@@ -57,4 +58,4 @@ def steps(
                     and (start := before[run].value) is not None
                 }
                 if changes:
-                    yield Step(measure, setting, later, earlier, changes)
+                    yield Step(quantity, setting, later, earlier, changes)

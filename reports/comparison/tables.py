@@ -14,8 +14,9 @@ from harness.statistics.repeats import Repeats
 from reports import paper
 from reports.blocks import Cell, Figure, Row, Table, Tone
 from reports.cautions import LENGTHS
+from reports.changes import NET_WIN
 from reports.comparison.contrasts import Contrast
-from reports.comparison.levels import Measure
+from reports.comparison.levels import Quantity
 from reports.comparison.settings import Setting, seed
 from reports.comparison.steps import Step
 from reports.evidence import LEAST_ITEMS, evidence
@@ -40,61 +41,61 @@ def run_table(settings: Sequence[Setting]) -> Table:
 
 
 def level_tables(
-    measures: Sequence[Measure], settings: Sequence[Setting], names: Sequence[str]
+    quantities: Sequence[Quantity], settings: Sequence[Setting], names: Sequence[str]
 ) -> Iterator[Table]:
     """Tabulate every figure of every setting, the paper's beside them."""
     described: set[tuple[str, str]] = set()
-    for measure in measures:
-        rows = [row for setting in settings for row in _level_rows(measure, setting, names)]
-        alone = [one for one in measures if _title(one) == _title(measure)] == [measure]
-        published = _paper_row(measure, names)
-        found = [metric for values in measure.found.values() for metric in values.values()]
+    for quantity in quantities:
+        rows = [row for setting in settings for row in _level_rows(quantity, setting, names)]
+        alone = [one for one in quantities if _title(one) == _title(quantity)] == [quantity]
+        published = _paper_row(quantity, names)
+        found = [metric for values in quantity.found.values() for metric in values.values()]
         said = (
-            notes((label(measure.metric), metric) for metric in found),
-            *_unequal(measure, settings),
-            "" if _key(measure) in described else _protocol(measure),
-            _source(measure, names) if published else "",
+            notes((label(quantity.metric), metric) for metric in found),
+            *_unequal(quantity, settings),
+            "" if _key(quantity) in described else _protocol(quantity),
+            _source(quantity, names) if published else "",
         )
         yield Table(
-            title=_title(measure) if alone else f"{_title(measure)}, {_judged_by(measure)}",
+            title=_title(quantity) if alone else f"{_title(quantity)}, {_judged_by(quantity)}",
             columns=tuple(names),
             rows=(*rows, *published),
             note=" ".join(filter(None, said)),
         )
-        described.add(_key(measure))
+        described.add(_key(quantity))
 
 
-def _key(measure: Measure) -> tuple[str, str]:
-    return measure.evaluation, measure.result.protocol
+def _key(quantity: Quantity) -> tuple[str, str]:
+    return quantity.evaluation, quantity.result.protocol
 
 
-def _title(measure: Measure) -> str:
-    against = ", against the model before" if measure.metric == "net_win" else ""
-    return f"{label(measure.evaluation)}, {label(measure.metric)}{against}"
+def _title(quantity: Quantity) -> str:
+    against = ", against the model before" if quantity.metric == NET_WIN else ""
+    return f"{label(quantity.evaluation)}, {label(quantity.metric)}{against}"
 
 
-def _judged_by(measure: Measure) -> str:
+def _judged_by(quantity: Quantity) -> str:
     """Tell a protocol from others."""
-    protocol = f"protocol {measure.result.protocol}"
-    return f"{protocol}, judged by {measure.result.judge}" if measure.result.judge else protocol
+    protocol = f"protocol {quantity.result.protocol}"
+    return f"{protocol}, judged by {quantity.result.judge}" if quantity.result.judge else protocol
 
 
-def _protocol(measure: Measure) -> str:
-    said = measure.result.description.rstrip(".")
-    return f"{said}. Protocol {measure.result.protocol}." if said else ""
+def _protocol(quantity: Quantity) -> str:
+    said = quantity.result.description.rstrip(".")
+    return f"{said}. Protocol {quantity.result.protocol}." if said else ""
 
 
-def _level_rows(measure: Measure, setting: Setting, names: Sequence[str]) -> Iterator[Row]:
-    by_model = [list(measure.of(setting, name).values()) for name in names]
+def _level_rows(quantity: Quantity, setting: Setting, names: Sequence[str]) -> Iterator[Row]:
+    by_model = [list(quantity.of(setting, name).values()) for name in names]
     everything = [metric for metrics in by_model for metric in metrics]
     if not everything:
         return
-    signed = measure.metric in SIGNED
+    signed = quantity.metric in SIGNED
     if len(setting.runs) == 1:
         estimates: list[Metric | Repeats | None] = [next(iter(one), None) for one in by_model]
     else:
         estimates = [
-            measure.level(setting, name) if metrics else None
+            quantity.level(setting, name) if metrics else None
             for name, metrics in zip(names, by_model, strict=True)
         ]
     counts = _counts(metric.n for metric in everything)
@@ -138,22 +139,22 @@ def _counts(counts: Iterable[int]) -> tuple[int, ...]:
     return (there[0], there[-1]) if len(there) > 1 else tuple(there)
 
 
-def _unequal(measure: Measure, settings: Sequence[Setting]) -> Iterator[str]:
+def _unequal(quantity: Quantity, settings: Sequence[Setting]) -> Iterator[str]:
     """Say which figures rest on fewer seeds than their setting has."""
-    for (name, model), found in measure.found.items():
+    for (name, model), found in quantity.found.items():
         seeds = next(len(setting.runs) for setting in settings if setting.name == name)
         there = sum(metric.value is not None for metric in found.values())
         if 0 < there < seeds:
             yield f"{name}: {model} was measured in {there} of {seeds} seeds."
 
 
-def _paper_row(measure: Measure, names: Sequence[str]) -> tuple[Row, ...]:
-    found = [_published(measure, name) for name in names]
+def _paper_row(quantity: Quantity, names: Sequence[str]) -> tuple[Row, ...]:
+    found = [_published(quantity, name) for name in names]
     there = [one for one in found if one]
     if not there:
         return ()
     shown = places([end for one in there for end in (one.value, one.low, one.high)])
-    signed = measure.metric in SIGNED
+    signed = quantity.metric in SIGNED
     cells = tuple(
         Figure(one.value, one.low, one.high, shown, signed) if one else DASH for one in found
     )
@@ -161,18 +162,18 @@ def _paper_row(measure: Measure, names: Sequence[str]) -> tuple[Row, ...]:
     return (Row(PAPER, cells, counts, (0,) if counts else ()),)
 
 
-def _published(measure: Measure, model: str) -> paper.Published | None:
-    if measure.metric != "net_win":
-        return paper.published(measure.plugin, measure.metric, model)
+def _published(quantity: Quantity, model: str) -> paper.Published | None:
+    if quantity.metric != NET_WIN:
+        return paper.published(quantity.plugin, quantity.metric, model)
     metrics = (
-        m for (_, name), by_run in measure.found.items() if name == model for m in by_run.values()
+        m for (_, name), by_run in quantity.found.items() if name == model for m in by_run.values()
     )
     against = next((metric.against for metric in metrics), None)
-    return paper.published(measure.plugin, "net_win", model, against) if against else None
+    return paper.published(quantity.plugin, NET_WIN, model, against) if against else None
 
 
-def _source(measure: Measure, names: Sequence[str]) -> str:
-    sources = dict.fromkeys(one.source for name in names if (one := _published(measure, name)))
+def _source(quantity: Quantity, names: Sequence[str]) -> str:
+    sources = dict.fromkeys(one.source for name in names if (one := _published(quantity, name)))
     return (
         f"{PAPER}: {'; '.join(sources)}; Llama 2 70B, other questions, and GPT-4 where a judge is "
         "asked."
@@ -185,13 +186,13 @@ def step_tables(steps: Sequence[Step]) -> Iterator[Table]:
         own = [step for step in steps if step.setting.name == setting]
         columns = tuple(dict.fromkeys((step.later, step.earlier) for step in own))
         rows: list[Row] = []
-        for measure in {id(step.measure): step.measure for step in own}.values():
-            by_step = {(s.later, s.earlier): s for s in own if s.measure is measure}
+        for quantity in {id(step.quantity): step.quantity for step in own}.values():
+            by_step = {(s.later, s.earlier): s for s in own if s.quantity is quantity}
             found = [by_step.get(column) for column in columns]
             repeats = [step.repeats if step else None for step in found]
-            longer = measure.metric in LENGTHS  # which is neither better nor worse
+            longer = quantity.metric in LENGTHS  # which is neither better nor worse
             tones = () if longer else map(_over_seeds, repeats)
-            rows.append(Row(_title(measure), figures(repeats, signed=True, tones=tones)))
+            rows.append(Row(_title(quantity), figures(repeats, signed=True, tones=tones)))
             rows.append(Row("· higher in", tuple(_higher(step) for step in found)))
         yield Table(
             title=setting,

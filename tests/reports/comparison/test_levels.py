@@ -1,7 +1,7 @@
 import pytest
 
 from harness.protocols import NamedRun
-from reports.comparison.levels import measures, names
+from reports.comparison.levels import names, quantities
 from reports.comparison.settings import settings
 from reports.comparison.steps import steps
 from reports.comparison.tables import level_tables, step_tables
@@ -9,12 +9,12 @@ from reports.comparison.tables import level_tables, step_tables
 
 def tables(runs):
     found = settings(runs)
-    return {table.title: table for table in level_tables(measures(found), found, names(found))}
+    return {table.title: table for table in level_tables(quantities(found), found, names(found))}
 
 
 def test_a_level_is_the_mean_over_seeds_with_its_spread(seeds):
     found = settings(seeds)
-    [score] = [one for one in measures(found) if one.metric == "score"]
+    [score] = [one for one in quantities(found) if one.metric == "score"]
     level = score.level(found[0], "M2")
     # 2.6 + 0.2, and the shift of 0, 0.1 and 0.2 on 54 of 40 items' worth
     assert level.value == pytest.approx(2.8 + 0.1 * 54 / 40)
@@ -22,8 +22,12 @@ def test_a_level_is_the_mean_over_seeds_with_its_spread(seeds):
     assert level.n == 3
 
 
-def test_models_stand_in_the_order_of_the_runs(seeds):
-    assert names(settings(seeds)) == ("M0", "SFT", "M1", "M2", "M3")
+def test_models_stand_in_the_order_of_the_longest_run(make, seeds):
+    cut = make(7)
+    [first, *_] = cut.stages
+    begun = first.model_copy(update={"model": first.model.model_copy(update={"name": "M1"})})
+    short = NamedRun("short", cut.model_copy(update={"stages": (first, begun)}))
+    assert names(settings([short, *seeds])) == ("M0", "SFT", "M1", "M2", "M3")
 
 
 def test_the_paper_stands_below_the_runs_and_says_where_it_is_from(seeds):
@@ -71,7 +75,7 @@ def test_a_run_that_is_not_finished_counts_as_fewer_seeds(seeds):
 
 def test_steps_are_within_each_run(seeds):
     found = settings(seeds)
-    [table] = step_tables(list(steps(measures(found), found, names(found))))
+    [table] = step_tables(list(steps(quantities(found), found, names(found))))
     score, higher = table.rows[:2]
     assert table.columns == ("SFT - M0", "M1 - SFT", "M2 - M1", "M3 - M2")
     assert score.label == "examiner, score"
@@ -82,4 +86,4 @@ def test_steps_are_within_each_run(seeds):
 
 def test_a_single_run_has_no_steps_over_seeds(make):
     found = settings([NamedRun("a", make(0)), NamedRun("b", make(0, options={"rubric": "x"}))])
-    assert not list(steps(measures(found), found, names(found)))
+    assert not list(steps(quantities(found), found, names(found)))

@@ -34,6 +34,12 @@ def test_seeds_and_settings_are_on_one_page(seeds, positives, tmp_path):
     assert "Read with care" not in page
 
 
+def test_what_not_every_seed_shows_is_of_these_seeds_alone(make, seeds, tmp_path):
+    other = [NamedRun(f"o{k}", make(k, (-1.5, 0.0, 0.2)[k], options=OTHER)) for k in range(3)]
+    page = written([*seeds, *other], tmp_path)
+    assert "M3 of o0 (3 seeds) worse, with these seeds alone, than that of seed0 (3 seeds)" in page
+
+
 def test_two_seeds_say_what_cannot_be_said(seeds, tmp_path):
     page = written(seeds[:2], tmp_path)
     assert "They are one setting: their requests differ in nothing but the seed." in page
