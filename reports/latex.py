@@ -20,6 +20,7 @@ from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
 from reports.blocks import Cell, Figure, Mark, Row, Section, Table
+from reports.changes import changes
 from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, listed, visible
 from reports.page import report
@@ -82,7 +83,7 @@ class Latex:
         Raises:
             StoreError: the folder cannot be written.
         """
-        return _write(folder / "report.tex", report(record))
+        return _write(folder / "report.tex", report(record, changes(record)))
 
     def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
         """Write the comparison's tables; the same records give the same bytes.

@@ -12,6 +12,7 @@ from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
 from reports.blocks import Block, Cell, Chart, Figure, Mark, Points, Row, Sample, Section, Table
+from reports.changes import changes
 from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, listed, visible
 from reports.page import report
@@ -38,7 +39,7 @@ class Markdown:
         Raises:
             StoreError: the folder cannot be written.
         """
-        return _write(folder / "report.md", "Run report", tuple(report(record)))
+        return _write(folder / "report.md", "Run report", tuple(report(record, changes(record))))
 
     def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
         """Write the comparison, from the records alone; the same records give the same bytes.
@@ -52,7 +53,7 @@ class Markdown:
 
 def markdown(record: RunRecord) -> str:
     """Write a run as Markdown."""
-    return document("Run report", report(record))
+    return document("Run report", report(record, changes(record)))
 
 
 def document(title: str, sections: Iterable[Section]) -> str:

@@ -25,7 +25,7 @@ def overview(record: RunRecord) -> tuple[Section, ...]:
     """What fits a terminal: what ran and what it shows, and behind it every measurement."""
     found = changes(record)
     held = claims.claims(record, found)
-    measured = (*headlines(record), *_measurements(record, found))
+    measured = (*headlines(record), *_measurements(record, found), *tables.differences(found))
     costs = tuple(tables.stage_costs(record))
     return (
         Section("Run", (state(record), what_ran(record))),
@@ -38,24 +38,32 @@ def overview(record: RunRecord) -> tuple[Section, ...]:
     )
 
 
-def report(record: RunRecord) -> Iterator[Section]:
-    """Everything: the findings, then a section an axis, then what stands behind it all."""
-    found = changes(record)
+def report(record: RunRecord, found: Changes) -> Iterator[Section]:
+    """Everything: the findings, then an axis at a time, then what stands behind it all.
+
+    Args:
+        record: The run.
+        found: What changed in it.
+    """
     held = claims.claims(record, found)
     drawn = gallery(record, found)
-    shows: tuple[Block, ...] = drawn.pop("What it shows", ())
+
+    def section(title: str, *blocks: Block) -> Section:
+        return Section(title, (*drawn.pop(title, ()), *blocks))
+
+    shows = section("What it shows", *headlines(record))
     said = (state(record), verdicts(record, found))
-    yield Section("What it shows", (*said, *shows, *headlines(record), findings(record, found)))
+    yield Section(shows.title, (*said, *shows.blocks))
     yield Section("The paper's claims", (*claims.table(held), claims.summary(held)))
     yield from _care(record)
     yield Section("What ran", (what_ran(record),))
-    for title, charts in drawn.items():
-        if title != LOOP:
-            yield Section(title, charts)
+    differences = tables.differences(found)
+    yield section("From model to model", findings(record, found), *differences)
     cut = tuple(table for one in evaluations(record) for table in breakdown.tables(one))
-    if cut:
-        yield Section("By category, difficulty and expected length", cut)
-    yield Section(LOOP, (*drawn.get(LOOP, ()), *(tuple(loop(record)) or (_no_loop(record),))))
+    loops = tuple(loop(record)) or (_no_loop(record),)
+    after = (section(BREAKDOWN, *cut), section("The loop", *loops))
+    yield from (Section(title, charts) for title, charts in drawn.items())
+    yield from (one for one in after if one.blocks)
     yield Section("Every measurement", _measurements(record, found), behind=True)
     parts = tuple(table for one in evaluations(record) for table in tables.parts(one))
     if parts:
@@ -68,7 +76,7 @@ def report(record: RunRecord) -> Iterator[Section]:
     yield Section("Versions", (environment(record),), behind=True)
 
 
-LOOP = "The loop"
+BREAKDOWN = "By category, difficulty and expected length"
 ANSWERS = "What each model answered"
 _NO_COSTS = "No finished stage has costs."
 
@@ -91,7 +99,6 @@ def _measurements(record: RunRecord, found: Changes) -> tuple[Block, ...]:
     if not series:
         return ("Nothing was measured in this run, so far.",)
     blocks: list[Block] = [table for one in series for table in tables.measurements(one, found)]
-    blocks += tables.differences(found)
     measured = {model for one in series for model in one.results}
     blocks += [
         f"{model.name} was not measured." for model in models(record) if model.name not in measured

@@ -35,19 +35,17 @@ def gallery(
         width: Of the drawings: `svg.WIDTH` for a page, `svg.NARROW` for a phone.
     """
     drawn: dict[str, tuple[Chart | None, ...]] = {
-        "What it shows": (
-            progress(record, found, width=width),
-            forest(record, found, width=width),
-        ),
+        "What it shows": (progress(record, found, width=width),),
+        "From model to model": (forest(record, found, width=width),),
         "Instruction following": (
             head_to_head(record, width=width),
             *alpaca_eval(record, width=width),
             *mt_bench(record, width=width),
-            *by_part(record, found, width=width),
         ),
-        "Knowledge": tuple(knowledge(record, width=width)),
+        "General ability": tuple(knowledge(record, width=width)),
         "Judging": (judging(record, width=width),),
         "Length": (lengths(record, width=width), *wins_by_length(record, width=width)),
+        "By category, difficulty and expected length": tuple(by_part(record, found, width=width)),
         "The loop": (
             scores(record, width=width),
             yields(record, width=width),

@@ -8,13 +8,14 @@ and shown by the script as text nodes only.
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader
 
 from reports.blocks import Block, Section, Table
+from reports.charts.ink import stylesheet
 from reports.figures import LONGEST_TEXT, listed, visible
 from reports.html.packing import Packed
 
@@ -33,16 +34,21 @@ class _Shown:
     """Blocks, each with what its fold is called; nothing where it is open."""
 
 
-def page(title: str, sections: Sequence[Section], samples: Packed | None, footer: str = "") -> str:
+def page(
+    title: str,
+    sections: Sequence[Section],
+    samples: Packed | None = None,
+    narrow: Mapping[str, str] | None = None,
+) -> str:
     """Write a page.
 
     Args:
         title: Of the page.
         sections: What to read, in order.
         samples: What to browse, where there is something.
-        footer: The last words.
+        narrow: By name of a chart, its drawing for a phone.
     """
-    style = _asset("page.css")
+    style = f"{_asset('page.css')}\n{stylesheet()}"
     script = "\n".join(map(_asset, _SCRIPTS))
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
@@ -52,7 +58,7 @@ def page(title: str, sections: Sequence[Section], samples: Packed | None, footer
         title=title,
         sections=list(_shown(sections)),
         samples=samples,
-        footer=footer,
+        narrow=narrow or {},
         style=style,
         script=script,
         policy=policy,

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from harness.records import Record, RunRecord
 from harness.rows import unwritable
+from reports.changes import changes
+from reports.charts import svg
+from reports.charts.gallery import gallery
 from reports.html.packing import pack
 from reports.html.page import page
 from reports.html.samples import sampled
@@ -41,11 +44,12 @@ class Html:
 
 def html(record: RunRecord, most_megabytes: float = 20.0) -> str:
     """Write a run as a page."""
-    found = sampled(record)
+    changed, found = changes(record), sampled(record)
     names = [model.name for model in models(record)]
-    samples = pack(found, names, chain(record), int(most_megabytes * 1e6)) if found else None
+    narrow = gallery(record, changed, width=svg.NARROW)
     return page(
-        title="Did it get better? A self-rewarding run",
-        sections=[section for section in report(record) if section.title != ANSWERS],
-        samples=samples,
+        title=f"Self-rewarding run {names[0]} to {names[-1]}" if names else "Self-rewarding run",
+        sections=[one for one in report(record, changed) if one.title != ANSWERS],
+        samples=pack(found, names, chain(record), int(most_megabytes * 1e6)) if found else None,
+        narrow={chart.name: chart.svg for charts in narrow.values() for chart in charts},
     )
