@@ -79,6 +79,7 @@ class RunConfig(Record):
     judge: JudgeConfig | None = None
     evaluations: tuple[Choice, ...] = ()
     reports: tuple[Choice, ...] = (
+        Choice(name="html"),
         Choice(name="markdown"),
         Choice(name="summary"),
         Choice(name="terminal"),

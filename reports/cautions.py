@@ -16,6 +16,8 @@ from reports.figures import number, visible
 from reports.series import Series, chain, evaluations, models, plugin
 from reports.verdicts import AXES, INSTRUCTIONS
 
+MOST_NEAR = 0.01
+"""Of the questions: so few that resemble a training prompt decide nothing."""
 MOST_FAILED = 0.10
 FEWEST_ITEMS = 100
 MOST_GROWTH = 1.5
@@ -85,10 +87,10 @@ def _of_trainer(record: RunRecord) -> Iterator[str]:
 
 
 def _overlap(record: RunRecord) -> Iterator[str]:
-    """Say of each evaluation how many of its questions all training together has seen."""
+    """Say which evaluations' questions all training together has seen, word for word or many."""
     last = {name: found for stage in record.stages for name, found in stage.overlap.items()}
     for name, found in last.items():
-        if found.exact or found.near:
+        if found.exact or len(found.near) > MOST_NEAR * found.questions:
             yield (
                 f"{name}: training has seen {len(found.exact):,} of its {found.questions:,} "
                 f"questions, and {len(found.near):,} nearly word for word."

@@ -116,7 +116,9 @@ def _judging(record: RunRecord, found: Changes, series: Series | None) -> str:
 def _head_to_head(found: Changes, series: Series | None) -> str:
     if series is None:
         return "not measured: head_to_head did not run."
-    steps = _steps(found, series)
+    games = (one for one in found.found if one.evaluation == series.name and one.estimate.n)
+    # Answers stored elsewhere are in no step of the run.
+    steps = _steps(found, series) or [said(one) for one in games]
     return _sentences(steps, "The figures are net wins") if steps else "no models were compared."
 
 

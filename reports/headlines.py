@@ -49,7 +49,11 @@ def headlines(record: RunRecord) -> Iterator[Table]:
 
 
 def _net_wins(record: RunRecord, series: Series, names: tuple[str, ...]) -> list[Metric | None]:
-    """Find each model's net win over the model that it was trained from."""
+    """Find each model's net win over the one before it, or else over that it was trained from."""
     trained = chain(record)
-    before = dict(zip(trained[1:], trained, strict=False))
-    return [series.metric(name, "net_win", before.get(name, name)) for name in names]
+    before, parents = (dict(zip(n[1:], n, strict=False)) for n in (names, trained))
+    return [
+        series.metric(name, "net_win", before.get(name, name))
+        or series.metric(name, "net_win", parents.get(name, name))
+        for name in names
+    ]

@@ -18,11 +18,11 @@ from textwrap import wrap
 
 from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
-from harness.rows import unwritable
 from reports.blocks import Cell, Figure, Mark, Row, Section, Table
 from reports.changes import changes
 from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, listed, visible
+from reports.files import write
 from reports.page import report
 
 MOST_ROWS = 24
@@ -83,7 +83,7 @@ class Latex:
         Raises:
             StoreError: the folder cannot be written.
         """
-        return _write(folder / "report.tex", report(record, changes(record)))
+        return write(folder / "report.tex", latex(report(record, changes(record))))
 
     def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
         """Write the comparison's tables; the same records give the same bytes.
@@ -92,15 +92,7 @@ class Latex:
             ConfigError: two of them are the same run.
             StoreError: the folder cannot be written.
         """
-        return _write(folder / "compare.tex", comparison(runs))
-
-
-def _write(path: Path, sections: Iterable[Section]) -> Path:
-    try:
-        path.write_text(latex(sections), encoding="utf-8")
-    except OSError as error:
-        raise unwritable(path, error) from error
-    return path
+        return write(folder / "compare.tex", latex(comparison(runs)))
 
 
 def latex(sections: Iterable[Section]) -> str:

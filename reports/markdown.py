@@ -10,11 +10,11 @@ from pathlib import Path
 
 from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
-from harness.rows import unwritable
 from reports.blocks import Block, Cell, Chart, Figure, Mark, Points, Row, Sample, Section, Table
 from reports.changes import changes
 from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, listed, visible
+from reports.files import write
 from reports.page import report
 
 SAMPLE_WIDTH = 100
@@ -63,20 +63,11 @@ def document(title: str, sections: Iterable[Section]) -> str:
 
 def _write(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write a page, and beside it the drawings that it shows."""
-    drawings = {
-        path.parent / FIGURES / f"{block.name}.svg": block.svg
-        for section in sections
-        for block in section.blocks
-        if isinstance(block, Chart)
-    }
-    try:
-        for place, drawing in drawings.items():
-            place.parent.mkdir(exist_ok=True)
-            place.write_text(drawing, encoding="utf-8")
-        path.write_text(document(title, sections), encoding="utf-8")
-    except OSError as error:
-        raise unwritable(path, error) from error
-    return path
+    for section in sections:
+        for block in section.blocks:
+            if isinstance(block, Chart):
+                write(path.parent / FIGURES / f"{block.name}.svg", block.svg)
+    return write(path, document(title, sections))
 
 
 def escape(text: str) -> str:

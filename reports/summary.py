@@ -16,8 +16,8 @@ from pathlib import Path
 
 from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
-from harness.rows import unwritable
 from reports.comparison.rows import rows
+from reports.files import write
 
 
 class Summary:
@@ -36,7 +36,7 @@ class Summary:
             StoreError: the folder cannot be written.
         """
         found = (row for s in record.stages for result in s.evaluations for row in result.rows())
-        return _write(folder / "summary.json", found)
+        return write(folder / "summary.json", _json(found))
 
     def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
         """Write the comparison's rows, from the records alone.
@@ -45,13 +45,9 @@ class Summary:
             ConfigError: two of them are the same run.
             StoreError: the folder cannot be written.
         """
-        return _write(folder / "compare.json", rows(runs))
+        return write(folder / "compare.json", _json(rows(runs)))
 
 
-def _write(path: Path, found: Iterable[Mapping[str, object]]) -> Path:
+def _json(found: Iterable[Mapping[str, object]]) -> str:
     lines = ",\n".join(json.dumps(row, allow_nan=False) for row in found)
-    try:
-        path.write_text(f"[\n{lines}\n]\n" if lines else "[]\n", encoding="utf-8")
-    except OSError as error:
-        raise unwritable(path, error) from error
-    return path
+    return f"[\n{lines}\n]\n" if lines else "[]\n"

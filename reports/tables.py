@@ -8,6 +8,7 @@ Each function makes tables from the record alone; one without anything to show m
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from harness.records import Cost, Metric, RunRecord
 from reports.blocks import Cell, Figure, Row, Table, Tone
@@ -110,7 +111,7 @@ def costs(record: RunRecord) -> Iterator[Table]:
         rows.append(_cost_row(f"{result.stage}", stage))
         rows += [_cost_row(f"· {part}", cost) for part, cost in result.costs.items()]
     if rows:
-        yield Table("", _COSTS, (*rows, _cost_row("whole run", total)))
+        yield _cost_table([*rows, _cost_row("whole run", total)])
 
 
 def stage_costs(record: RunRecord) -> Iterator[Table]:
@@ -118,20 +119,47 @@ def stage_costs(record: RunRecord) -> Iterator[Table]:
     totals = [(str(r.stage), sum(r.costs.values(), Cost())) for r in record.stages if r.costs]
     if totals:
         whole = ("whole run", sum((cost for _, cost in totals), Cost()))
-        rows = tuple(_cost_row(name, cost) for name, cost in (*totals, whole))
-        yield Table("", _COSTS, rows)
+        yield _cost_table([_cost_row(name, cost) for name, cost in (*totals, whole)])
 
 
-_COSTS = ("time", "rows", "prompt tokens", "new tokens", "new tokens/s")
+_COSTS = (
+    "time", "rows", "prompt tokens", "new tokens", "new tokens/s", "failed", "ties", "money",
+)  # fmt: skip
+
+
+def _cost_table(rows: Sequence[Row]) -> Table:
+    """Tabulate costs, without the columns in which no row has anything."""
+    kept = [k for k in range(len(_COSTS)) if any(row.cells[k] for row in rows)]
+    return Table(
+        "",
+        tuple(_COSTS[k] for k in kept),
+        tuple(replace(row, cells=tuple(row.cells[k] for k in kept)) for row in rows),
+    )
 
 
 def _cost_row(name: str, cost: Cost) -> Row:
     speed = f"{cost.new_tokens / cost.seconds:,.0f}" if cost.new_tokens and cost.seconds else ""
     counts = (cost.rows, cost.prompt_tokens, cost.new_tokens)
+    after = (sum(cost.failures.values()), cost.ties)
     return Row(
         label=name,
-        cells=(duration(cost.seconds), *(f"{count:,}" if count else "" for count in counts), speed),
+        cells=(
+            duration(cost.seconds),
+            *map(_count, counts),
+            speed,
+            *map(_count, after),
+            _money(cost),
+        ),
     )
+
+
+def _count(count: int) -> str:
+    return f"{count:,}" if count else ""
+
+
+def _money(cost: Cost) -> str:
+    unknown = f"{cost.unpriced:,} calls unknown" if cost.unpriced else ""
+    return ", ".join(filter(None, (f"${cost.dollars:,.2f}" if cost.dollars else "", unknown)))
 
 
 POLICIES = {

@@ -19,7 +19,6 @@ from rich.text import Text
 
 from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
-from harness.rows import unwritable
 from reports.blocks import (
     Block,
     Cell,
@@ -35,6 +34,7 @@ from reports.blocks import (
 )
 from reports.comparison.page import comparison
 from reports.figures import LONGEST_TEXT, ranged, visible
+from reports.files import write
 from reports.page import overview
 
 FILE_WIDTH = 80
@@ -89,11 +89,7 @@ def _write(path: Path, page: Sequence[Section]) -> Path:
     text = StringIO()
     _print(page, Console(file=text, width=FILE_WIDTH, color_system=None, force_terminal=False))
     lines = (line.rstrip() for line in text.getvalue().splitlines())
-    try:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise unwritable(path, error) from error
-    return path
+    return write(path, "\n".join(lines) + "\n")
 
 
 def _section(section: Section, console: Console) -> RenderableType:

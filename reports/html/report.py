@@ -1,14 +1,20 @@
-"""A run as `report.html`: one file that opens from disk, with the samples behind its numbers."""
+"""A run as `report.html`, with the samples behind its numbers; several as `compare.html`.
 
+Each is one file that opens from disk and needs nothing else.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
+from harness.protocols import NamedRun
 from harness.records import Record, RunRecord
-from harness.rows import unwritable
 from reports.changes import changes
 from reports.charts import svg
 from reports.charts.gallery import gallery
+from reports.comparison.page import comparison
+from reports.files import write
 from reports.html.packing import pack
 from reports.html.page import page
 from reports.html.samples import sampled
@@ -17,7 +23,7 @@ from reports.series import chain, models
 
 
 class Html:
-    """Writes `report.html`."""
+    """Writes `report.html` and `compare.html`."""
 
     class Config(Record):
         """How large the page may be."""
@@ -34,12 +40,16 @@ class Html:
         Raises:
             StoreError: the folder cannot be written.
         """
-        path = folder / "report.html"
-        try:
-            path.write_text(html(record, self.config.most_megabytes), encoding="utf-8")
-        except OSError as error:
-            raise unwritable(path, error) from error
-        return path
+        return write(folder / "report.html", html(record, self.config.most_megabytes))
+
+    def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
+        """Write the comparison, from the records alone; the same records give the same bytes.
+
+        Raises:
+            ConfigError: two of them are the same run.
+            StoreError: the folder cannot be written.
+        """
+        return write(folder / "compare.html", page("Comparison of runs", comparison(runs)))
 
 
 def html(record: RunRecord, most_megabytes: float = 20.0) -> str:

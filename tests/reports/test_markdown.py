@@ -13,10 +13,11 @@ from reports.figures import visible
 from reports.markdown import Markdown, escape, markdown
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
+SRC = r'src="([^"]*)"'
 RUNS = ["whole_run", "half_run", "nothing_yet", "one_model", "not_measured", "all_failed"]
 EXPECTED_TAGS = {
     "h1", "h2", "h3", "p", "ul", "li", "strong", "pre", "code",
-    "table", "thead", "tbody", "tr", "th", "td",
+    "table", "thead", "tbody", "tr", "th", "td", "img",
 }  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def test_a_half_finished_run_says_what_is_missing(half_run):
         "02-train, 02-evaluate, 03-train, 03-evaluate." in page
     )
     assert "1 of 3 iterations" in page
-    assert "M2" not in page.split("## Measurements")[1]
+    assert "M2" not in page.split("## Every measurement")[1]
 
 
 def test_a_run_without_a_finished_stage_is_a_report_of_sentences(nothing_yet):
@@ -99,6 +100,7 @@ def test_what_failed_altogether_is_no_number(all_failed):
 def test_hostile_texts_act_in_no_way(hostile_run):
     page = html(markdown(hostile_run))
     assert tags(page) <= EXPECTED_TAGS
+    assert all(re.fullmatch(r"figures/[a-z0-9-]+\.svg", src) for src in re.findall(SRC, page))
     text = unescape(re.sub(r"<[^>]+>", "", page))
     assert "<script>alert(1)</script>" in text, "it is shown as what it is"
     assert not {"\x1b", "\x00", "\u202e"} & set(page)

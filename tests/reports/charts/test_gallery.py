@@ -74,10 +74,12 @@ def test_a_whole_run_has_its_drawings_in_reading_order(whole_run):
         for section, charts in gallery(whole_run, changes(whole_run)).items()
     }
     assert found == {
-        "What it shows": ["series", "differences"],
-        "Instruction following": ["head-to-head", "by-category-1"],
+        "What it shows": ["series"],
+        "From model to model": ["differences"],
+        "Instruction following": ["head-to-head"],
         "Judging": ["judging"],
         "Length": ["lengths"],
+        "By category, difficulty and expected length": ["by-category-1"],
         "The loop": ["scores", "yields", "pairs", "training"],
     }
 
