@@ -1,4 +1,9 @@
-"""What ran: how far it is, of which models, by which judge, with which versions, at what cost."""
+"""What ran: how far it is, of which models, on what data, by which judge, at what cost.
+
+Model    microworld (weights bb5b643e5b289c0c)
+Data     ift.jsonl (9b74c9897bac770f) for IFT, EFT; microworld:evaluation for examiner
+Judge    examiner, through the examiner engine (...)
+"""
 
 from collections.abc import Iterator
 
@@ -6,8 +11,13 @@ from pydantic import JsonValue
 
 from harness.records import Bill, Cost, RunRecord
 from reports.blocks import Block, Points
-from reports.figures import duration, plain, visible
+from reports.figures import LONGEST_TEXT, duration, plain, visible
 from reports.series import chosen, evaluations, missing_stages, models
+
+_LONGEST = 4 * LONGEST_TEXT
+"""Characters of a line: judges and files are named whole."""
+_TRAINING_DATA = {"ift": "IFT", "eft": "EFT", "file": "prompts"}
+"""What a trainer's request calls the data it learns from, and what they are called here."""
 
 
 def state(record: RunRecord) -> str:
@@ -35,11 +45,13 @@ def what_ran(record: RunRecord) -> Points:
     fingerprint = f" (weights {base.fingerprint})" if base and base.fingerprint else ""
     return Points(
         tuple(
-            (name, visible(value))
+            (name, visible(value, longest=_LONGEST))
             for name, value in (
                 ("Model", chosen(request.get("model")) + fingerprint),
                 ("Trainer", f"{chosen(request.get('trainer'))}, {_rounds(record)}"),
+                ("Trained", _trained(record)),
                 ("Evaluations", ", ".join(s.name for s in evaluations(record)) or "none so far"),
+                ("Data", _data(record)),
                 ("Judge", _judge(record)),
                 ("Seed", str(request.get("seed", "not stated"))),
                 ("Versions", _versions(record)),
@@ -48,6 +60,42 @@ def what_ran(record: RunRecord) -> Points:
             )
         )
     )
+
+
+def _trained(record: RunRecord) -> str:
+    """Name the weights that came out."""
+    found = [f"{one.name} (weights {one.fingerprint or 'unknown'})" for one in models(record)[1:]]
+    return ", ".join(found) or "nothing"
+
+
+def _data(record: RunRecord) -> str:
+    """Name every data set with what it was for, and of a file what is in it: a hash."""
+    hashes = record.request.get("contents")
+    uses: dict[str, list[str]] = {}
+    for name, use in (*_learned(record.request.get("trainer")), *_asked(record)):
+        uses.setdefault(name, []).append(use)
+    known = hashes if isinstance(hashes, dict) else {}
+    named = {name: f"{name} ({known[name]})" if name in known else name for name in uses}
+    said = (f"{named[name]} for {', '.join(dict.fromkeys(of))}" for name, of in uses.items())
+    return "; ".join(said) or "not stated"
+
+
+def _learned(value: JsonValue) -> Iterator[tuple[str, str]]:
+    """Find the data sets that a trainer's request names, wherever in it, and what for."""
+    for key, inside in value.items() if isinstance(value, dict) else ():
+        if key in _TRAINING_DATA:
+            named = inside if isinstance(inside, list) else [inside]
+            yield from ((one, _TRAINING_DATA[key]) for one in named if isinstance(one, str))
+        else:
+            yield from _learned(inside)
+
+
+def _asked(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """Find the data sets that evaluations ask."""
+    choices = record.request.get("evaluations")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and isinstance(named := choice.get("data"), str):
+            yield named, str(choice.get("label") or choice.get("name"))
 
 
 def _judge(record: RunRecord) -> str:
