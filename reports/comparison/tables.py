@@ -70,8 +70,8 @@ def _key(quantity: Quantity) -> tuple[str, str]:
 
 
 def _title(quantity: Quantity) -> str:
-    against = ", against the model before" if quantity.metric == NET_WIN else ""
-    return f"{label(quantity.evaluation)}, {label(quantity.metric)}{against}"
+    over = " over the round before" if quantity.metric == NET_WIN else ""
+    return f"{label(quantity.evaluation)}, {label(quantity.metric)}{over}"
 
 
 def _judged_by(quantity: Quantity) -> str:

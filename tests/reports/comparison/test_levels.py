@@ -42,8 +42,8 @@ def test_the_paper_stands_below_the_runs_and_says_where_it_is_from(seeds):
     assert table.rows[0].cells[0] == "no score"
 
 
-def test_net_wins_are_over_the_model_before(seeds):
-    table = tables(seeds)["head to head, net win, against the model before"]
+def test_net_wins_are_over_the_round_before(seeds):
+    table = tables(seeds)["head to head, net win over the round before"]
     assert table.rows[0].cells[:2] == ("\N{EN DASH}", "\N{EN DASH}")
     assert table.rows[0].cells[3].value == pytest.approx(21 / 40)
     assert table.rows[-1].cells[3].value == 0.438
