@@ -6,6 +6,7 @@
 
 Every comparison here is one of a family, all evaluations together, and p is corrected (Holm) for
 how many the family has: of 28 comparisons of equal models, one or two would look like a change.
+Where not a single item differs nothing is tested, and the family is smaller by one (Tarone 1990).
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +47,7 @@ class Change:
     failed: int
     """How many more items both were asked."""
     p: float | None = None
-    """Of this comparison alone: a sign-flip test of the items' changes."""
+    """Of this comparison alone: a sign-flip test of the items' changes, where any changed."""
     corrected: float | None = None
     """For all comparisons of the family (`harness.statistics.significance.holm`)."""
 
@@ -62,7 +63,7 @@ class Change:
 
     @property
     def least_visible(self) -> float | None:
-        """About the smallest change that so many items would have shown: half the interval."""
+        """About the least that so many items would have shown, uncorrected: half the interval."""
         low, high = self.estimate.low, self.estimate.high
         return None if low is None or high is None else (high - low) / 2
 
@@ -156,18 +157,22 @@ def _p_of_games(series: Series, later: str, earlier: str) -> float | None:
     won, lost = (series.metric(later, name, earlier) for name in ("win", "loss"))
     if won is None or lost is None or won.value is None or lost.value is None:
         return None
-    p = sign_test(round(won.value * won.n), round(lost.value * lost.n))
-    return 1.0 if p is None and won.n else p
+    return sign_test(round(won.value * won.n), round(lost.value * lost.n))
 
 
 def p_of_items(series: Series, later: str, earlier: str) -> float | None:
-    """Compute how often chance alone would change the items of two models so much."""
+    """Compute how often chance alone would change the items of two models so much.
+
+    None where no item changed: there is nothing to test, and nothing to correct others for.
+    """
     if AVERAGED in series.metrics:
         groups = _by_category(series, later, earlier).values()
-        return sign_flip_test([one / len(group) for group in groups for one in group])
-    left, right = series.scores(later), series.scores(earlier)
-    together = paired_changes(left, right, _clusters(series, later))
-    return sign_flip_test([sum(cluster) for cluster in together])
+        changes = [one / len(group) for group in groups for one in group]
+    else:
+        left, right = series.scores(later), series.scores(earlier)
+        together = paired_changes(left, right, _clusters(series, later))
+        changes = [sum(cluster) for cluster in together]
+    return sign_flip_test(changes) if any(changes) else None
 
 
 def _by_category(series: Series, later: str, earlier: str) -> dict[str, list[float]]:

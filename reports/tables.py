@@ -86,7 +86,8 @@ def differences(found: Changes) -> Iterator[Table]:
             "others. p is that of a paired sign-flip test, corrected (Holm) for how many "
             f"comparisons this report makes: {found.tested}. A change counts where the interval "
             "does not hold 0 and the corrected p is below .05. Where it holds 0, no change is "
-            "shown: half its width is about the least that so many items would have shown.",
+            "shown: half its width is about the least that so many items would have shown, before "
+            "the correction.",
         )
 
 

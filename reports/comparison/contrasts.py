@@ -6,7 +6,7 @@ Runs are compared where they were measured by the same protocol, item by item. O
 seeds in common those runs are compared; of others, all. An item's score is its mean over the seeds,
 so that an item counts once however many seeds there are, and interval and p cover which items were
 asked, not which seeds were trained. What the seeds say stands beside it. All contrasts are one
-family of tests (see `reports.changes`).
+family of tests (see `reports.changes`); models that settings share, M0 say, are not tested.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class Contrast:
     estimate: Estimate
     """Over items."""
     p: float | None
-    """Of this contrast alone."""
+    """Of this contrast alone; None where not an item differs."""
     asked: int
     """How many items all runs were asked."""
     over_seeds: Repeats

@@ -206,5 +206,5 @@ _CONTRASTS = (
     "Paired by item, runs of equal seeds with each other. Where a row has several seeds, an item "
     "counts once with its mean. Interval and p cover which items were asked, not which seeds were "
     "trained; the row over seeds does. p is that of a paired sign-flip test, corrected (Holm) for "
-    "how many of these differences there are."
+    "how many of these differences there are; where no item differs there is nothing to test."
 )

@@ -64,7 +64,8 @@ def test_all_games_that_were_played_belong_to_the_family(whole_run):
     found = changes(whole_run)
     games = [one for one in found.found if one.evaluation == "head_to_head"]
     assert ("M2", "SFT") in [one.step for one in games]
-    assert found.tested == len(games) + 2 * len(found.steps)
+    items = [one for one in found.found if one not in games and one.estimate.value != 0]
+    assert found.tested == len(games) + len(items)
     [last] = [one for one in games if one.step == ("M3", "M2")]
     assert last.p == sign_test(30, 25)
     assert last.corrected == 1
@@ -76,11 +77,22 @@ def test_what_is_clear_alone_can_be_chance_among_many(whole_run):
     results = [scored("M1", low), scored("M2", high)]
     alone = changes(measured(whole_run, *results)).of("examiner", ("M2", "M1"))
     assert alone.evidence == "better"
-    others = [scored(m, low, f"other{k}") for k in range(4) for m in ("M1", "M2")]
+    level = {"M1": low, "M2": [1.0, -1.0, *low[2:]]}
+    others = [scored(m, of, f"other{k}") for k in range(4) for m, of in level.items()]
     many = changes(measured(whole_run, *results, *others)).of("examiner", ("M2", "M1"))
     assert many.p == alone.p
     assert many.corrected == pytest.approx(5 * alone.p)
     assert many.evidence == "not after correction"
+
+
+def test_where_no_item_differs_nothing_is_tested_nor_corrected_for(whole_run):
+    values = [0.0] * 45 + [1.0] * 15
+    same = [scored(m, values, f"same{k}") for k in range(4) for m in ("M1", "M2")]
+    results = [scored("M1", [0.0] * 60), scored("M2", values), *same]
+    found = changes(measured(whole_run, *results))
+    clear, equal = (found.of(name, ("M2", "M1")) for name in ("examiner", "same0"))
+    assert (found.tested, clear.corrected) == (1, clear.p)
+    assert (equal.p, equal.corrected, equal.evidence) == (None, None, "no interval")
 
 
 def test_half_the_interval_is_about_what_would_have_shown(whole_run):

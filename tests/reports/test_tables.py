@@ -3,6 +3,7 @@ import pytest
 from harness.records import ItemResult, Metric, Score
 from reports.blocks import Figure
 from reports.changes import changes
+from reports.figures import DASH
 from reports.series import Series, evaluations
 from reports.tables import comparisons, costs, differences, label, measurements, parts
 
@@ -52,7 +53,7 @@ def test_paired_differences_use_only_the_items_both_models_have(whole_run):
     )
     assert score.n == (120, 120, 90, 90, 120)
     assert score.failed == (0, 0, 30, 30, 0)
-    assert table.rows[1].cells == ("< .001", "1", "< .001", "1", "< .001")
+    assert table.rows[1].cells == ("< .001", DASH, "< .001", DASH, "< .001")
     assert "for how many comparisons this report makes: 16." in table.note
 
 

@@ -61,3 +61,8 @@ def test_a_model_that_only_one_has_is_not_there(make, seeds):
     half = NamedRun("half", other.model_copy(update={"stages": other.stages[:5]}))
     assert found(*seeds, half, model="M2")
     assert not found(*seeds, half, model="M3")
+
+
+def test_a_model_that_both_settings_share_is_not_tested(seeds, positives):
+    [same] = found(*seeds, *positives, model="M0")
+    assert (same.estimate.value, same.p, same.corrected) == (0, None, None)
