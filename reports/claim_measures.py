@@ -20,7 +20,7 @@ from harness.statistics.intervals import (
     share,
     share_ratio,
 )
-from reports.changes import Change, Changes, asked, difference
+from reports.changes import Change, Changes, Step, asked, difference
 from reports.evidence import LEAST_ITEMS, Evidence, evidence
 from reports.findings import by_plugin
 from reports.series import Series, chain, evaluations, plugin
@@ -30,7 +30,11 @@ HARD = ("math", "coding", "reasoning")
 ADDITIVE, BUCKETS = "five_points", "buckets"
 """The paper's rubric, and the multiple choice of Li et al. (2024) that it is compared with."""
 
+LEAST_ROUNDS = 2
+"""Of learning from its own judgements, as in the paper, for a claim of what the rounds do."""
+
 NOT_MEASURED = "not measured"
+ANOTHER_ROUND = "needs two rounds"
 ANOTHER_RUN = "needs another run"
 PEOPLE = "needs people"
 
@@ -66,8 +70,10 @@ def loop(name: str) -> Measure:
     """Measure how much better the last model did than the first of the loop."""
 
     def measure(record: RunRecord, found: Changes) -> Measured | str:
-        series = by_plugin(record).get(name)
-        return _of(found.of(series.name, found.loop) if series and found.loop else None)
+        series, rounds = by_plugin(record).get(name), _rounds(found)
+        if rounds is None:
+            return ANOTHER_ROUND
+        return _of(found.of(series.name, rounds) if series else None)
 
     return measure
 
@@ -76,11 +82,14 @@ def since_m0(name: str) -> Measure:
     """Measure how much better the last model did than the pretrained one, by the interval alone."""
 
     def measure(record: RunRecord, found: Changes) -> Measured | str:
-        series, names = by_plugin(record).get(name), chain(record)
-        if series is None or found.loop is None:
+        series, rounds, first = by_plugin(record).get(name), _rounds(found), chain(record)[:1]
+        if rounds is None:
+            return ANOTHER_ROUND
+        pair = (rounds[0], *first)
+        if series is None or not series.results.keys() >= set(pair):
             return NOT_MEASURED
-        since = difference(series, found.loop[0], names[0])
-        return _alone(since, asked(series, found.loop[0], names[0]) - since.n)
+        since = difference(series, *pair)
+        return _alone(since, asked(series, *pair) - since.n)
 
     return measure
 
@@ -109,12 +118,14 @@ def judging_taught(record: RunRecord, found: Changes) -> Measured | str:
 
 def hard_categories(record: RunRecord, found: Changes) -> Measured | str:
     """Measure how much less MT-Bench gains over the loop in HARD categories than in the others."""
-    series = by_plugin(record).get("mt_bench")
-    if series is None or found.loop is None or not series.comparable(*found.loop):
+    series, rounds = by_plugin(record).get("mt_bench"), _rounds(found)
+    if rounds is None:
+        return ANOTHER_ROUND
+    if series is None or not series.comparable(*rounds):
         return NOT_MEASURED
-    later, earlier = (series.scores(model) for model in found.loop)
+    later, earlier = (series.scores(model) for model in rounds)
     groups: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}
-    items = series.results[found.loop[0]].items
+    items = series.results[rounds[0]].items
     for item in items:
         if item.id in later.keys() & earlier.keys():
             gain = later[item.id] - earlier[item.id]
@@ -130,13 +141,15 @@ def hard_categories(record: RunRecord, found: Changes) -> Measured | str:
 def length(record: RunRecord, found: Changes) -> Measured | str:
     """Measure how many times as long the last model's answers are as the first's, in characters."""
     named = by_plugin(record)
-    series = named.get("alpaca_eval") or named.get("examiner")
-    if series is None or found.loop is None or not series.results.keys() >= set(found.loop):
+    series, rounds = named.get("alpaca_eval") or named.get("examiner"), _rounds(found)
+    if rounds is None:
+        return ANOTHER_ROUND
+    if series is None or not series.results.keys() >= set(rounds):
         return NOT_MEASURED
-    later, earlier = (_lengths(series, model) for model in found.loop)
+    later, earlier = (_lengths(series, model) for model in rounds)
     both = sorted(later.keys() & earlier.keys())
     times = ratio([later[id] for id in both], [earlier[id] for id in both])
-    failed = asked(series, *found.loop) - len(both)
+    failed = asked(series, *rounds) - len(both)
     return _alone(times._replace(n=len(both)), failed, null=1.0)
 
 
@@ -145,9 +158,9 @@ def yields(record: RunRecord, found: Changes) -> Measured | str:
 
     Of shares, since rounds may be given different numbers of prompts; the paper tells only pairs.
     """
-    rounds = [counts for stage in record.stages if (counts := _pairs(stage.metrics))]
-    if len(rounds) < 2:
-        return NOT_MEASURED
+    rounds = [counts for stage in record.stages if (counts := pairs_made(stage.metrics))]
+    if len(rounds) < LEAST_ROUNDS:
+        return ANOTHER_ROUND
     (first, asked_first), (last, asked_last) = rounds[0], rounds[-1]
     return _alone(share_ratio(last, asked_last, first, asked_first), null=1.0)
 
@@ -176,13 +189,31 @@ def rubrics(record: RunRecord, found: Changes) -> Measured | str:
     for model in ("SFT", *additive.results):
         better = paired_difference(additive.scores(model), buckets.scores(model))
         if better.n:
-            return _alone(better)
+            items = [one.results[model].items for one in (additive, buckets)]
+            both = set.intersection(*({item.id for item in of} for of in items))
+            return _alone(better, len(both) - better.n)
     return NOT_MEASURED
+
+
+def pairs_made(metrics: Mapping[str, JsonValue]) -> tuple[int, int] | None:
+    """Read how many pairs a round gave, and of how many prompts."""
+    section = metrics.get("pairs")
+    if not isinstance(section, dict):
+        return None
+    match section.get("pairs"), section.get("prompts"):
+        case int() as pairs, int() as prompts if 0 <= pairs <= prompts:
+            return pairs, prompts
+    return None
 
 
 def elsewhere(why: str) -> Measure:
     """Say why a single run cannot answer."""
     return lambda record, found: why
+
+
+def _rounds(found: Changes) -> Step | None:
+    """Name the last model and the first of the loop, where there are rounds enough between."""
+    return found.loop if len(found.rounds) >= LEAST_ROUNDS else None
 
 
 def _of(change: Change | None) -> Measured | str:
@@ -205,17 +236,6 @@ def _lengths(series: Series, model: str) -> dict[str, float]:
         for item in series.results[model].items
         if isinstance(item.outcome, Score)
     }
-
-
-def _pairs(metrics: Mapping[str, JsonValue]) -> tuple[int, int] | None:
-    """Read how many pairs a round gave, and of how many prompts."""
-    section = metrics.get("pairs")
-    if not isinstance(section, dict):
-        return None
-    match section.get("pairs"), section.get("prompts"):
-        case int() as pairs, int() as prompts if 0 <= pairs <= prompts:
-            return pairs, prompts
-    return None
 
 
 def _option(record: RunRecord, label: str, name: str) -> str:

@@ -136,7 +136,8 @@ def _hard_categories() -> Effect:
     return Effect(other.value - hard.value, None, None, other.source)
 
 
-def _positives() -> Effect:
+def positives_over_sft() -> Effect:
+    """Compute the paper's net win of a model that learned from positives alone."""
     won, lost = (
         known("head_to_head", name, "M2", against="SFT", condition="positives only")
         for name in ("win", "loss")
@@ -144,7 +145,8 @@ def _positives() -> Effect:
     return Effect(won.value - lost.value, None, None, won.source)
 
 
-def _rubrics() -> Effect:
+def additive_over_buckets() -> Effect:
+    """Compute how much better the paper's SFT judges by the additive rubric."""
     additive, buckets = (
         known("judge_agreement", "pairwise_accuracy", "SFT", condition=rubric)
         for rubric in ("additive rubric", "multiple-choice buckets")
@@ -243,14 +245,14 @@ CLAIMS = (
     Entry(
         "Learning from positives alone gains nothing over SFT",
         "net win",
-        _positives(),
+        positives_over_sft(),
         measures.positives,
         gains_nothing(LEAST_NET),
     ),
     Entry(
         "The additive rubric judges better than the buckets",
         "agreement",
-        _rubrics(),
+        additive_over_buckets(),
         measures.rubrics,
     ),
     Entry(

@@ -15,13 +15,13 @@ from itertools import permutations
 from harness.records import EvalResult, RunRecord, Score
 from harness.statistics.intervals import Estimate, paired_difference, share_ratio
 from harness.statistics.repeats import LEAST_REPEATS, over_repeats
-from reports.claim_measures import Measured
-from reports.claims import Claim, rises
+from reports.claim_measures import Measured, pairs_made
+from reports.claims import Claim, additive_over_buckets, positives_over_sft, rises
 from reports.comparison.contrasts import item_scores, results_by_seed
 from reports.comparison.levels import names
 from reports.comparison.settings import Setting, differences, seed
 from reports.evidence import LEAST_ITEMS, evidence
-from reports.paper import Effect, known, times
+from reports.paper import Effect, effect, times
 from reports.series import evaluations, plugin
 
 FIRST_ROUND = "M2"
@@ -38,12 +38,8 @@ def ablations(settings: Sequence[Setting]) -> tuple[Claim, ...]:
 
 def _preferences(settings: Sequence[Setting]) -> Claim:
     """Appendix A.4: preference pairs help, perfect answers alone do not."""
-    won, lost = (
-        known("head_to_head", name, FIRST_ROUND, BASELINE, condition="positives only")
-        for name in ("win", "loss")
-    )
-    pairs = known("head_to_head", "net_win", FIRST_ROUND, BASELINE)
-    paper = Effect(pairs.value - (won.value - lost.value), None, None, won.source)
+    pairs, alone = effect("head_to_head", "net_win", FIRST_ROUND, BASELINE), positives_over_sft()
+    paper = Effect(pairs.value - alone.value, None, None, alone.source)
     found = _pair(
         settings,
         lambda setting: _says(setting, "trainer.learn_from", "preferences"),
@@ -124,15 +120,9 @@ def _yields(whole: Setting, without: Setting) -> Measured | str:
 def _pairs(record: RunRecord) -> Iterator[tuple[int, int]]:
     """Count the pairs that the first round learned from, and the prompts it had."""
     for result in record.stages:
-        counts = result.metrics.get("pairs")
-        if (
-            result.stage.kind == "train"
-            and result.model.name == FIRST_ROUND
-            and isinstance(counts, dict)
-            and isinstance(pairs := counts.get("pairs"), int)
-            and isinstance(prompts := counts.get("prompts"), int)
-        ):
-            yield pairs, prompts
+        counts = pairs_made(result.metrics)
+        if result.stage.kind == "train" and result.model.name == FIRST_ROUND and counts:
+            yield counts
 
 
 def _why_none(setting: Setting) -> str:
@@ -142,11 +132,6 @@ def _why_none(setting: Setting) -> str:
 
 def _rubric(settings: Sequence[Setting]) -> Claim:
     """Table 5: judging on the additive scale agrees better with people than by buckets."""
-    additive, buckets = (
-        known("judge_agreement", "pairwise_accuracy", BASELINE, condition=rubric)
-        for rubric in ("additive rubric", "multiple-choice buckets")
-    )
-    paper = Effect(additive.value - buckets.value, None, None, "Table 5")
     found = _pair(
         settings,
         lambda setting: _says(setting, _judging_rubric(setting), "five_points"),
@@ -154,7 +139,7 @@ def _rubric(settings: Sequence[Setting]) -> Claim:
         lambda field: field.endswith(".rubric"),
     )
     text = "The additive rubric judges better than the buckets"
-    return _claim(text, "agreement", paper, found, _agreements)
+    return _claim(text, "agreement", additive_over_buckets(), found, _agreements)
 
 
 def _agreements(whole: Setting, without: Setting) -> Measured | str:
@@ -164,15 +149,19 @@ def _agreements(whole: Setting, without: Setting) -> Measured | str:
     """
     ours, theirs = (_by_model(setting) for setting in (whole, without))
     for model in names((whole, without))[1:]:  # M0 was never shown how to judge
-        estimate = paired_difference(ours.get(model, {}), theirs.get(model, {}))
+        left, right = ours.get(model, []), theirs.get(model, [])
+        if not left or not right:
+            continue
+        estimate = paired_difference(item_scores(left), item_scores(right))
         if estimate.value is not None:
-            return _by_seeds_or_items(estimate, [], estimate.n)
+            asked = set.intersection(*({item.id for item in one.items} for one in (*left, *right)))
+            return _by_seeds_or_items(estimate, [], len(asked))
     return "no model could be read as a judge by both rubrics"
 
 
-def _by_model(setting: Setting) -> dict[str, dict[str, float]]:
+def _by_model(setting: Setting) -> dict[str, list[EvalResult]]:
     return {
-        model: item_scores(list(by_seed.values()))
+        model: list(by_seed.values())
         for (evaluation, model), by_seed in results_by_seed(setting).items()
         if _agrees(setting, evaluation)
     }

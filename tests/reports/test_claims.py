@@ -229,6 +229,14 @@ def test_rounds_are_compared_by_the_share_of_prompts_with_a_pair(first, last, sa
     assert verdict(run(whole_run, **rounds), "Later rounds") == says
 
 
+def test_after_a_single_round_nothing_is_said_of_the_rounds(whole_run):
+    shorter = whole_run.model_copy(update={"stages": whole_run.stages[:5]})
+    found = {one.text: one for one in claims(shorter, changes(shorter))}
+    assert found["M2 judges better than M1"].verdict != "not run"
+    last = found["The last model judges better than M1"]
+    assert (last.verdict, last.why) == ("not run", "needs two rounds")
+
+
 @pytest.mark.parametrize(("lengths", "says"), [((10, 20), "holds"), ((20, 10), "does not hold")])
 def test_whether_answers_grow(lengths, says, whole_run):
     results = [

@@ -54,7 +54,7 @@ def test_paired_differences_use_only_the_items_both_models_have(whole_run):
     assert score.n == (120, 120, 90, 90, 120)
     assert score.failed == (0, 0, 30, 30, 0)
     assert table.rows[1].cells == ("< .001", DASH, "< .001", DASH, "< .001")
-    assert "for how many comparisons this report makes: 16." in table.note
+    assert "for how many comparisons this report makes: 11." in table.note
 
 
 def test_item_scores_that_are_no_metric_are_called_that(whole_run):
