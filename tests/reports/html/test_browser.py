@@ -224,6 +224,19 @@ def test_no_page_is_wider_than_a_phone(name, request, browser, written):
         assert page.evaluate(width) <= 0
 
 
+@pytest.mark.parametrize("system", [True, False])
+def test_a_dark_page_is_printed_dark_on_light(system, browser, written, whole_run):
+    address = written(whole_run)
+    with chromium.opened(browser, dark=system) as page:
+        opened(page, address)
+        if not system:
+            page.locator("#theme").click()
+        colour = "getComputedStyle(document.body).color"
+        assert page.evaluate(colour) == "rgb(230, 233, 236)"
+        page.emulate_media(media="print")
+        assert page.evaluate(colour) == "rgb(28, 32, 36)"
+
+
 def test_the_page_reads_without_its_script(browser, written, whole_run):
     address = written(whole_run)
     with chromium.opened(browser, script=False) as page:
