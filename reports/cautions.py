@@ -8,12 +8,14 @@ What is wrong with the run comes first, then the trainer's own warnings: it saw 
 
 from collections.abc import Iterator
 from itertools import pairwise
-from statistics import StatisticsError, correlation
+from statistics import StatisticsError, correlation, fmean
 
 from harness.records import EvalResult, Failure, Metric, RunRecord, Score
-from reports.evidence import LEAST_ITEMS
+from harness.statistics.significance import holm, sign_flip_test
+from reports.changes import AVERAGED, by_category
+from reports.evidence import LEAST_ITEMS, LEAST_TAX, MOST_CHANCE
 from reports.figures import number, visible
-from reports.series import Series, chain, evaluations, models, plugin
+from reports.series import Series, chain, evaluations, missing_stages, models, plugin
 from reports.verdicts import AXES, INSTRUCTIONS
 
 MOST_NEAR = 0.01
@@ -44,6 +46,7 @@ def cautions(record: RunRecord) -> tuple[str, ...]:
     found = [
         *_stopped(record),
         *_unreadable(record),
+        *_missing(record),
         *_of_trainer(record),
         *_overlap(record),
         *_templates(record),
@@ -61,6 +64,7 @@ def cautions(record: RunRecord) -> tuple[str, ...]:
             *_growth(series, names),
             *_controlled(series, names),
             *(_longer_is_better(series, names) if name in AXES[INSTRUCTIONS] else ()),
+            *_fallen(series, names),
             *_agreement(series),
         ]
     return tuple(dict.fromkeys(found))
@@ -77,6 +81,18 @@ def _unreadable(record: RunRecord) -> Iterator[str]:
     left = len(record.unreadable) - MOST_LISTED
     if left > 0:
         yield f"{left:,} more files of the run are left out, since this version cannot read them."
+
+
+def _missing(record: RunRecord) -> Iterator[str]:
+    """Say which evaluations a finished run was asked for and has nothing of."""
+    measured = {series.name for series in evaluations(record)}
+    choices = record.request.get("evaluations")
+    if missing_stages(record) or not isinstance(choices, list):
+        return
+    asked = (one.get("label") or one.get("name") for one in choices if isinstance(one, dict))
+    for name in dict.fromkeys(map(str, asked)):
+        if name not in measured:
+            yield f"{visible(name)}: asked for, and the run has no result of it."
 
 
 def _of_trainer(record: RunRecord) -> Iterator[str]:
@@ -215,10 +231,10 @@ def _controlled(series: Series, names: tuple[str, ...]) -> Iterator[str]:
         )
         if raw is None or left is None or raw < LEAST_GAIN or left >= LEAST_CONTROLLED * raw:
             continue
+        kept = f"{number(left, 1)} are" if left > 0 else "none is"
         yield (
-            f"{later} / {series.name}: of {number(raw, 1)} points more than {earlier}, "
-            f"{number(max(left, 0), 1)} are left once length is controlled for; length may be "
-            "doing the work."
+            f"{later} / {series.name}: of {number(raw, 1)} points more than {earlier}, {kept} left "
+            "once length is controlled for; length may be doing the work."
         )
 
 
@@ -261,6 +277,27 @@ def _grown(series: Series, later: str, earlier: str) -> Iterator[tuple[float, fl
             yield len(item.answer) - len(other), item.outcome.value
         elif item.against is None and item.id in scores.keys() & before.keys():
             yield len(item.answer) - len(answers[item.id]), scores[item.id] - before[item.id]
+
+
+def _fallen(series: Series, names: tuple[str, ...]) -> Iterator[str]:
+    """Say which benchmarks fell, which their mean hides where others rose."""
+    there = [name for name in names if name in series.results]
+    if AVERAGED not in series.metrics or len(there) < 2:
+        return
+    first, last = there[0], there[-1]
+    groups = by_category(series, last, first) if series.comparable(last, first) else {}
+    corrected = holm([sign_flip_test(changes) or 1.0 for changes in groups.values()])
+    falls = {name: -fmean(changes) for name, changes in groups.items()}
+    clear = [
+        f"{name} by {number(100 * falls[name], 1)}"
+        for name, p in zip(groups, corrected, strict=True)
+        if falls[name] >= LEAST_TAX and p < MOST_CHANCE
+    ]
+    if clear:
+        yield (
+            f"{series.name}: from {first} to {last} fell {', '.join(clear)} points, whatever the "
+            "mean of all does."
+        )
 
 
 def _agreement(series: Series) -> Iterator[str]:

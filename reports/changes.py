@@ -124,7 +124,18 @@ def difference(series: Series, later: str, earlier: str) -> Estimate:
     left, right = series.scores(later), series.scores(earlier)
     if AVERAGED not in series.metrics:
         return paired_difference(left, right, _clusters(series, later))
-    return mean_of_means(list(_by_category(series, later, earlier).values()))
+    return mean_of_means(list(by_category(series, later, earlier).values()))
+
+
+def by_category(series: Series, later: str, earlier: str) -> dict[str, list[float]]:
+    """List how much better a model does than another on each item that both have, by category."""
+    left, right = series.scores(later), series.scores(earlier)
+    shared = left.keys() & right.keys()
+    groups: dict[str, list[float]] = {}
+    for item in series.results[later].items:
+        if item.id in shared:
+            groups.setdefault(item.category or "", []).append(left[item.id] - right[item.id])
+    return groups
 
 
 def asked(series: Series, later: str, earlier: str) -> int:
@@ -166,23 +177,13 @@ def p_of_items(series: Series, later: str, earlier: str) -> float | None:
     None where no item changed: there is nothing to test, and nothing to correct others for.
     """
     if AVERAGED in series.metrics:
-        groups = _by_category(series, later, earlier).values()
+        groups = by_category(series, later, earlier).values()
         changes = [one / len(group) for group in groups for one in group]
     else:
         left, right = series.scores(later), series.scores(earlier)
         together = paired_changes(left, right, _clusters(series, later))
         changes = [sum(cluster) for cluster in together]
     return sign_flip_test(changes) if any(changes) else None
-
-
-def _by_category(series: Series, later: str, earlier: str) -> dict[str, list[float]]:
-    left, right = series.scores(later), series.scores(earlier)
-    shared = left.keys() & right.keys()
-    groups: dict[str, list[float]] = {}
-    for item in series.results[later].items:
-        if item.id in shared:
-            groups.setdefault(item.category or "", []).append(left[item.id] - right[item.id])
-    return groups
 
 
 def _clusters(series: Series, model: str) -> dict[str, str]:

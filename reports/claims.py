@@ -324,7 +324,9 @@ def table(held: tuple[Claim, ...]) -> Iterator[Table]:
         "it falls, or where the whole interval lies below half of the paper's effect. A claim "
         f"that something holds or is level needs a loss of {LEAST_NET:g} (net win) or "
         f"{100 * LEAST_TAX:g} points (benchmarks) to be excluded by the interval. Everything "
-        "between is not enough evidence.",
+        "between is not enough evidence. Agreement is that of the mean instruction, a tie half "
+        "right, so that instructions can be paired; the paper does not state how it takes ties. "
+        "Pairs are counted per prompt, of which the paper tells no number.",
     )
 
 

@@ -14,7 +14,7 @@ def result(evaluation: str = "examiner", model: str = "M0", n: int = 200, **metr
 
 
 def run(whole_run: RunRecord, *found: EvalResult) -> RunRecord:
-    """The whole run with these results only, by model."""
+    """The whole run with these results only, by model, and asked for no others."""
     stages = [
         stage.model_copy(
             update={
@@ -29,7 +29,9 @@ def run(whole_run: RunRecord, *found: EvalResult) -> RunRecord:
         )
         for stage in whole_run.stages
     ]
-    return whole_run.model_copy(update={"stages": tuple(stages)})
+    asked = [{"name": name} for name in dict.fromkeys(one.evaluation for one in found)]
+    request = {**whole_run.request, "evaluations": asked}
+    return whole_run.model_copy(update={"stages": tuple(stages), "request": request})
 
 
 def items(n: int, truncated: int = 0, failed: int = 0) -> tuple[ItemResult, ...]:
@@ -138,16 +140,14 @@ def test_models_under_different_chat_templates_are_said(whole_run):
         stages = tuple(
             stage.model_copy(
                 update={
-                    "metrics": {},
-                    "evaluations": (),
                     "model": stage.model.model_copy(
                         update={"chat_template": templates.get(stage.model.name)}
                     ),
                 }
             )
-            for stage in whole_run.stages
+            for stage in run(whole_run).stages
         )
-        return cautions(whole_run.model_copy(update={"stages": stages}))
+        return cautions(run(whole_run).model_copy(update={"stages": stages}))
 
     assert under(M0="aa", M1="aa", M2="aa") == ()
     [caution] = under(M0="aa", M1="bb", M2="bb")
@@ -236,3 +236,31 @@ def test_an_external_judge_below_its_trust_line_is_said(whole_run):
     [caution] = cautions(run(whole_run, *results))
     assert caution.startswith("judge_agreement: the judge of the evaluations")
     assert "agrees with 55% of the human orders" in caution
+
+
+def test_an_evaluation_without_any_result_is_said(whole_run, half_run):
+    record = run(whole_run, result(score=3))
+    choices = [{"name": "examiner"}, {"name": "mt_bench", "label": "conversations"}]
+    asked = {"request": {**record.request, "evaluations": choices}}
+    assert cautions(record.model_copy(update=asked)) == (
+        "conversations: asked for, and the run has no result of it.",
+    )
+    assert not any("asked for" in one for one in cautions(half_run.model_copy(update=asked)))
+
+
+def test_benchmarks_that_fell_are_said_though_their_mean_holds(whole_run):
+    def answered(model: str, right: dict[str, int]) -> EvalResult:
+        found = tuple(
+            ItemResult(
+                id=f"{task}/{k}", answer="", outcome=Score(value=float(k < count)), category=task
+            )
+            for task, count in right.items()
+            for k in range(60)
+        )
+        return result("nlp_benchmarks", model, mean=0.5).model_copy(update={"items": found})
+
+    before = answered("M0", {"piqa": 45, "arc_easy": 30, "mmlu": 30})
+    after = answered("M3", {"piqa": 30, "arc_easy": 45, "mmlu": 28})
+    assert cautions(run(whole_run, before, after)) == (
+        "nlp_benchmarks: from M0 to M3 fell piqa by 25.0 points, whatever the mean of all does.",
+    )
