@@ -287,16 +287,16 @@ def _fallen(series: Series, names: tuple[str, ...]) -> Iterator[str]:
     first, last = there[0], there[-1]
     groups = by_category(series, last, first) if series.comparable(last, first) else {}
     corrected = holm([sign_flip_test(changes) or 1.0 for changes in groups.values()])
-    falls = {name: -fmean(changes) for name, changes in groups.items()}
+    gains = {name: fmean(changes) for name, changes in groups.items()}
     clear = [
-        f"{name} by {number(100 * falls[name], 1)}"
+        f"{name} ({number(100 * gains[name], 1)} points)"
         for name, p in zip(groups, corrected, strict=True)
-        if falls[name] >= LEAST_TAX and p < MOST_CHANCE
+        if gains[name] <= -LEAST_TAX and p < MOST_CHANCE
     ]
     if clear:
         yield (
-            f"{series.name}: from {first} to {last} fell {', '.join(clear)} points, whatever the "
-            "mean of all does."
+            f"{series.name}: {last} is clearly below {first} on {', '.join(clear)}, whatever the "
+            "mean of all says."
         )
 
 

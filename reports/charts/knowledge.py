@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from harness.statistics.intervals import LEAST_DECIDED, Estimate, mean_of_means
 from reports.blocks import Chart
-from reports.changes import AVERAGED, difference
+from reports.changes import AVERAGED, by_category, difference
 from reports.charts import svg
 from reports.charts.ink import inks
 from reports.charts.measures import called, difference_dot, in_words, key, names, of_plugin
@@ -66,10 +66,8 @@ def _dots(record: RunRecord, series: Series, first: str, task: str | None) -> tu
 def _of_task(series: Series, later: str, earlier: str, task: str | None) -> Estimate:
     if not series.comparable(later, earlier):
         return Estimate(None, None, None, 0)
-    items = series.results[later].items
-    ids = {item.id for item in items if task is None or item.category == task}
-    left, right = series.scores(later), series.scores(earlier)
-    changes = [left[id] - right[id] for id in sorted(ids & left.keys() & right.keys())]
+    groups = by_category(series, later, earlier)
+    changes = [one for name, group in groups.items() if task in (None, name) for one in group]
     # One group: as `paired_difference`, but in no time where thousands of items are right or wrong.
     estimate = mean_of_means([changes])
     decided = sum(map(bool, changes)) >= LEAST_DECIDED
