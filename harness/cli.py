@@ -91,10 +91,17 @@ def run(
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--as", help="A report to write instead of those of the request: latex ..."),
+    ] = None,
+) -> None:
     """Write a run's reports again, from its records alone; a run that is under way has them too."""
     record = Store(folder).record()
-    _report(_reports(record), record, Store(folder))
+    chosen = [Choice(name=kind) for kind in kinds] if kinds else _reports(record)
+    _report(chosen, record, Store(folder))
 
 
 app.command()(compare)

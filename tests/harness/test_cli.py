@@ -77,6 +77,13 @@ def test_a_run_leaves_reports_that_other_tools_read(finished):
     assert accuracy["failed"] > 0
 
 
+def test_a_report_that_the_request_does_not_name_is_written_when_asked_for(finished):
+    folder, _ = finished
+    done = harness("report", str(folder), "--as", "latex")
+    assert done.stdout.split() == [str(folder / "report.tex")]
+    assert (folder / "report.tex").read_text().endswith("\\end{document}\n")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
