@@ -17,7 +17,7 @@ from reports.comparison.settings import Setting
 from reports.headlines import MAIN
 from reports.series import Series, chain, evaluations, models, plugin
 
-Measured = Mapping[str, Metric]
+ByRun = Mapping[str, Metric]
 """By the name of the run, what it measured."""
 
 
@@ -39,7 +39,7 @@ class Quantity:
         values = [metric.value for metric in self.of(setting, model).values()]
         return over_repeats([value for value in values if value is not None])
 
-    def of(self, setting: Setting, model: str) -> Measured:
+    def of(self, setting: Setting, model: str) -> ByRun:
         """What the runs of a setting measured of a model."""
         return self.found.get((setting.name, model), {})
 

@@ -32,6 +32,12 @@ def test_only_the_seeds_that_both_have_are_compared(seeds, positives):
     assert one.over_seeds.n == 0
 
 
+def test_of_either_setting_seeds_that_the_other_lacks_are_left_out(seeds, positives):
+    [one] = found(seeds[0], *positives)
+    assert one.seeds == ("0",)
+    assert one.estimate.value == pytest.approx(-0.5 * 54 / 40)
+
+
 def test_without_a_seed_in_common_all_are(make, seeds):
     [one] = found(*seeds, NamedRun("x", make(7, shift=0.3, options=OTHER)))
     assert one.seeds == ()

@@ -84,6 +84,14 @@ def test_steps_are_within_each_run(seeds):
     assert higher.cells[2] == "3 of 3"
 
 
+def test_what_is_equal_is_not_higher(make):
+    still = settings([NamedRun(f"seed{k}", make(k)) for k in range(2)])
+    steps_of = [s for s in steps(quantities(still), still, names(still)) if s.later == "M1"]
+    equal = [step for step in steps_of if set(step.changes.values()) == {0.0}]
+    assert equal
+    assert all(step.higher == 0 for step in equal)
+
+
 def test_a_single_run_has_no_steps_over_seeds(make):
     found = settings([NamedRun("a", make(0)), NamedRun("b", make(0, options={"rubric": "x"}))])
     assert not list(steps(quantities(found), found, names(found)))
