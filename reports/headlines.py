@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from harness.records import Metric, RunRecord
 from reports.blocks import Table
-from reports.changes import NET_WIN
-from reports.series import Series, before, evaluations, models, plugin
+from reports.series import Series, chain, evaluations, models, plugin
 from reports.tables import label, metric_row, notes
 
 MAIN: dict[str, tuple[str, ...]] = {
@@ -36,25 +35,25 @@ def headlines(record: RunRecord) -> Iterator[Table]:
         for name in MAIN.get(plugin(record, series.name), ())
         if name in series.metrics
     ]
-    wins = [
+    found += [
         (f"{label(series.name)}, net win over the one before", _net_wins(record, series, names))
         for series in measured
-        if NET_WIN in series.comparison_metrics
+        if "net_win" in series.comparison_metrics
     ]
     yield Table(
         title="At a glance",
         columns=names,
-        rows=(
-            *(metric_row(name, metrics) for name, metrics in found),
-            *(metric_row(name, metrics, signed=True) for name, metrics in wins),
-        ),
-        note=notes((name, one) for name, metrics in (*found, *wins) for one in metrics),
+        rows=tuple(metric_row(name, metrics) for name, metrics in found),
+        note=notes((name, metric) for name, metrics in found for metric in metrics),
     )
 
 
 def _net_wins(record: RunRecord, series: Series, names: tuple[str, ...]) -> list[Metric | None]:
-    """Find each model's net win over the one before it."""
-    earlier = before(record)
+    """Find each model's net win over the one before it, or else over that it was trained from."""
+    trained = chain(record)
+    before, parents = (dict(zip(n[1:], n, strict=False)) for n in (names, trained))
     return [
-        series.metric(name, NET_WIN, earlier[name]) if name in earlier else None for name in names
+        series.metric(name, "net_win", before.get(name, name))
+        or series.metric(name, "net_win", parents.get(name, name))
+        for name in names
     ]

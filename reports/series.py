@@ -110,12 +110,6 @@ def chain(record: RunRecord) -> tuple[str, ...]:
     return _unique(result.model.name for result in record.stages)
 
 
-def before(record: RunRecord) -> dict[str, str]:
-    """By model, the one that stands before it: its baseline, or what it was trained from."""
-    names = [model.name for model in models(record)]
-    return dict(zip(names[1:], names, strict=False))
-
-
 def evaluations(record: RunRecord) -> tuple[Series, ...]:
     """Gather the results of every evaluation, in order of appearance."""
     found: dict[str, dict[str, EvalResult]] = {}

@@ -49,11 +49,11 @@ def what_ran(record: RunRecord) -> Points:
             for name, value in (
                 ("Model", chosen(request.get("model")) + fingerprint),
                 ("Trainer", f"{chosen(request.get('trainer'))}, {_rounds(record)}"),
-                ("Trained", _trained(record)),
                 ("Evaluations", ", ".join(s.name for s in evaluations(record)) or "none so far"),
-                ("Data", _data(record)),
                 ("Judge", _judge(record)),
                 ("Seed", str(request.get("seed", "not stated"))),
+                ("Trained", _trained(record)),
+                ("Training data", _training_data(record)),
                 ("Versions", _versions(record)),
                 ("Time", _time(record)),
                 ("Money", _money(record)),
@@ -68,11 +68,11 @@ def _trained(record: RunRecord) -> str:
     return ", ".join(found) or "nothing"
 
 
-def _data(record: RunRecord) -> str:
-    """Name every data set with what it was for, and of a file what is in it: a hash."""
+def _training_data(record: RunRecord) -> str:
+    """Name every data set that was learned from with what for, and of a file its hash."""
     hashes = record.request.get("contents")
     uses: dict[str, list[str]] = {}
-    for name, use in (*_learned(record.request.get("trainer")), *_asked(record)):
+    for name, use in _learned(record.request.get("trainer")):
         uses.setdefault(name, []).append(use)
     known = hashes if isinstance(hashes, dict) else {}
     named = {name: f"{name} ({known[name]})" if name in known else name for name in uses}
@@ -88,14 +88,6 @@ def _learned(value: JsonValue) -> Iterator[tuple[str, str]]:
             yield from ((one, _TRAINING_DATA[key]) for one in named if isinstance(one, str))
         else:
             yield from _learned(inside)
-
-
-def _asked(record: RunRecord) -> Iterator[tuple[str, str]]:
-    """Find the data sets that evaluations ask."""
-    choices = record.request.get("evaluations")
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and isinstance(named := choice.get("data"), str):
-            yield named, str(choice.get("label") or choice.get("name"))
 
 
 def _judge(record: RunRecord) -> str:

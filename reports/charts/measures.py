@@ -15,7 +15,7 @@ from reports.charts.panels import Line, Panel, Place
 from reports.charts.rows import Dot, Group, Row
 from reports.evidence import Evidence
 from reports.figures import plain
-from reports.series import Series, before, chain, evaluations, models, plugin
+from reports.series import Series, chain, evaluations, models, plugin
 from reports.tables import NO_SCORE, NOT_RUN, label
 
 _NAMES = {
@@ -81,6 +81,12 @@ def place(series: Series, model: str, metric: str, against: str | None = None) -
     if found is None:
         return Place(model, None, missing=NOT_RUN)
     return Place(model, found.value, found.low, found.high, found.n, NO_SCORE)
+
+
+def before(record: RunRecord) -> dict[str, str]:
+    """By model, the one that stands before it: its baseline, or what it was trained from."""
+    every = names(record)
+    return dict(zip(every[1:], every, strict=False))
 
 
 def steps(record: RunRecord, found: Changes, series: Series) -> dict[str, Change]:

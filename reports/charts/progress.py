@@ -8,11 +8,11 @@ from reports.changes import NET_WIN, Changes
 from reports.charts import svg
 from reports.charts.alpaca_eval import parity
 from reports.charts.ink import inks
-from reports.charts.measures import called, names, over_models, place, steps
+from reports.charts.measures import before, called, names, over_models, place, steps
 from reports.charts.panels import Line, Panel, Place, panels
 from reports.evidence import Evidence
 from reports.headlines import MAIN
-from reports.series import Series, before, evaluations, plugin
+from reports.series import Series, evaluations, plugin
 from reports.tables import label
 
 _WORDS = {

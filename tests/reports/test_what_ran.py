@@ -14,18 +14,14 @@ def test_every_trained_model_is_named_with_its_weights(whole_run, one_model):
     assert lines(one_model)["Trained"] == "nothing"
 
 
-def test_data_are_named_with_their_use_and_what_is_in_files(whole_run):
+def test_training_data_are_named_with_their_use_and_what_is_in_files(whole_run):
     said = lines(
         whole_run,
         trainer={"name": "mine", "seeds": {"ift": ["a.jsonl", "b.jsonl"], "eft": "a.jsonl"}},
-        evaluations=[{"name": "examiner", "data": "microworld:evaluation"}, {"name": "other"}],
         contents={"a.jsonl": "9b74c9897bac770f", "rubric.txt": "51eb4a"},
     )
-    assert said["Data"] == (
-        "a.jsonl (9b74c9897bac770f) for IFT, EFT; b.jsonl for IFT; "
-        "microworld:evaluation for examiner"
-    )
+    assert said["Training data"] == "a.jsonl (9b74c9897bac770f) for IFT, EFT; b.jsonl for IFT"
 
 
 def test_a_request_that_names_no_data_says_so(whole_run):
-    assert lines(whole_run, evaluations="unknown", trainer=None)["Data"] == "not stated"
+    assert lines(whole_run, trainer=None)["Training data"] == "not stated"
