@@ -13,6 +13,7 @@ items are left, or where most are equal (right or wrong is no difficulty).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from harness.records import ItemResult, Metric
 from harness.statistics.intervals import Estimate, ratio
@@ -80,12 +81,11 @@ def by_expected_length(series: Series) -> Breakdown | None:
     return _breakdown(series, "expected length", _thirds(lengths), note)
 
 
-def breakdowns(series: Series) -> Iterator[Breakdown]:
-    """Cut an evaluation up in every way that its items allow."""
-    for cut in (by_category, by_difficulty, by_expected_length):
-        found = cut(series)
-        if found is not None:
-            yield found
+@lru_cache(maxsize=32)
+def breakdowns(series: Series) -> tuple[Breakdown, ...]:
+    """Cut an evaluation up in every way that its items allow; once for tables and drawings."""
+    cuts = (by_category(series), by_difficulty(series), by_expected_length(series))
+    return tuple(found for found in cuts if found is not None)
 
 
 def tables(series: Series) -> Iterator[Table]:

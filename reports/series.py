@@ -8,8 +8,9 @@ Tables and findings ask here; nothing else walks the record's stages for models.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from pydantic import JsonValue
@@ -20,9 +21,9 @@ from harness.run import stages
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Series:
-    """One evaluation over the models, in the order of the run."""
+    """One evaluation over the models, in the order of the run; equal to itself alone."""
 
     name: str
     results: dict[str, EvalResult]
@@ -64,14 +65,19 @@ class Series:
         result = self.results.get(model)
         return result.metric(name, against) if result else None
 
-    def scores(self, model: str) -> dict[str, float]:
+    def scores(self, model: str) -> Mapping[str, float]:
         """The model's scored items that compare it with no other, by item id."""
-        result = self.results.get(model)
-        items = result.items if result else ()
+        return self._scores.get(model, {})
+
+    @cached_property
+    def _scores(self) -> dict[str, dict[str, float]]:
         return {
-            item.id: item.outcome.value
-            for item in items
-            if item.against is None and isinstance(item.outcome, Score)
+            model: {
+                item.id: item.outcome.value
+                for item in result.items
+                if item.against is None and isinstance(item.outcome, Score)
+            }
+            for model, result in self.results.items()
         }
 
     def item_metric(self) -> str | None:
@@ -112,8 +118,26 @@ def chain(record: RunRecord) -> tuple[str, ...]:
 
 def evaluations(record: RunRecord) -> tuple[Series, ...]:
     """Gather the results of every evaluation, in order of appearance."""
+    return _evaluations(_Same(record))
+
+
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """A record by its identity: it never changes, and is too large to be compared."""
+
+    record: RunRecord
+
+    def __hash__(self) -> int:
+        return id(self.record)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.record is self.record
+
+
+@lru_cache(maxsize=2)
+def _evaluations(one: _Same) -> tuple[Series, ...]:
     found: dict[str, dict[str, EvalResult]] = {}
-    for stage in record.stages:
+    for stage in one.record.stages:
         for result in stage.evaluations:
             found.setdefault(result.evaluation, {})[result.model] = result
     return tuple(Series(name, results) for name, results in found.items())

@@ -3,7 +3,14 @@
 import subprocess
 import sys
 
-MODULES = ("bench_run", "bench_generate", "bench_training", "bench_judge", "bench_nlp")
+MODULES = (
+    "bench_run",
+    "bench_generate",
+    "bench_training",
+    "bench_judge",
+    "bench_nlp",
+    "bench_report",
+)
 
 for module in MODULES:
     print(f"== {module}", flush=True)
