@@ -268,6 +268,12 @@ CLAIMS = (
 )
 
 _TONES: dict[Verdict, Tone] = {"holds": "better", "does not hold": "worse"}
+_COUNTED: dict[Verdict, str] = {
+    "holds": "held here",
+    "does not hold": "not held",
+    "not enough evidence": "not enough evidence",
+    "not run": "not run",
+}
 
 
 def claims(record: RunRecord, found: Changes) -> tuple[Claim, ...]:
@@ -278,7 +284,7 @@ def claims(record: RunRecord, found: Changes) -> tuple[Claim, ...]:
 def summary(held: tuple[Claim, ...]) -> Block:
     """Say which claims hold, which do not, and of which the run does not tell."""
     if all(one.verdict == "not run" for one in held):
-        return f"This run has nothing yet to hold the paper's {len(held)} claims against."
+        return tally(held)
     return Points(
         tuple(
             (f"{verdict.capitalize()} ({len(ones)})", f"{_listed(ones)}.")
@@ -286,6 +292,15 @@ def summary(held: tuple[Claim, ...]) -> Block:
             if (ones := [one for one in held if one.verdict == verdict])
         )
     )
+
+
+def tally(held: tuple[Claim, ...]) -> str:
+    """Count the claims by verdict, in a sentence."""
+    counts = Counter(one.verdict for one in held)
+    if counts["not run"] == len(held):
+        return f"This run has nothing yet to hold the paper's {len(held)} claims against."
+    said = (f"{_COUNTED[verdict]} {counts[verdict]}" for verdict in VERDICTS if counts[verdict])
+    return f"Of {len(held)} claims of Yuan et al. (2024): {'; '.join(said)}."
 
 
 def _listed(ones: list[Claim]) -> str:
@@ -309,7 +324,7 @@ def table(held: tuple[Claim, ...]) -> Iterator[Table]:
                 cells=(
                     _figure(one.paper.value, one.paper.low, one.paper.high, one.unit),
                     _run(one),
-                    Mark(one.verdict, _TONES.get(one.verdict, "")),
+                    Mark(_verdict(one), _TONES.get(one.verdict, "")),
                 ),
                 n=(one.measured.estimate.n,) if one.measured else (),
                 failed=(one.measured.failed,) if one.measured else (),
@@ -324,6 +339,13 @@ def table(held: tuple[Claim, ...]) -> Iterator[Table]:
         f"{100 * LEAST_TAX:g} points (benchmarks) to be excluded by the interval. Everything "
         "between is not enough evidence.",
     )
+
+
+def _verdict(one: Claim) -> str:
+    """Write a verdict; an interval without 0 that is not enough would else contradict it."""
+    corrected = one.measured is not None and one.measured.shown == "not after correction"
+    beside = ", once corrected" if corrected and one.verdict == "not enough evidence" else ""
+    return f"{one.verdict}{beside}"
 
 
 def _run(one: Claim) -> Cell:

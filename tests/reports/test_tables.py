@@ -3,8 +3,9 @@ import pytest
 from harness.records import ItemResult, Metric, Score
 from reports.blocks import Figure
 from reports.changes import changes
+from reports.names import label
 from reports.series import Series, evaluations
-from reports.tables import comparisons, costs, differences, label, measurements, parts
+from reports.tables import comparisons, costs, differences, measurements, parts
 
 
 def series(record, name: str) -> Series:

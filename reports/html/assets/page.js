@@ -1,5 +1,5 @@
 "use strict";
-// The page itself: light and dark, and folds that open for printing.
+// The page itself: light and dark, where the reader is, and folds that open for printing.
 
 const theme = document.getElementById("theme");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -20,6 +20,16 @@ theme.addEventListener("click", () => {
 });
 dark.addEventListener("change", label);
 label();
+
+const links = new Map([...document.querySelectorAll("#contents a")].map((link) => [link.hash.slice(1), link]));
+const seen = new IntersectionObserver((changes) => {
+  for (const { target, isIntersecting } of changes) {
+    if (!isIntersecting) continue;
+    for (const link of links.values()) link.removeAttribute("aria-current");
+    links.get(target.id)?.setAttribute("aria-current", "true");
+  }
+}, { rootMargin: "-20% 0px -75% 0px" });
+document.querySelectorAll("main > section").forEach((section) => seen.observe(section));
 
 let folded = [];
 window.addEventListener("beforeprint", () => {
