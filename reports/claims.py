@@ -269,9 +269,9 @@ CLAIMS = (
 
 _TONES: dict[Verdict, Tone] = {"holds": "better", "does not hold": "worse"}
 _COUNTED: dict[Verdict, str] = {
-    "holds": "held here",
+    "holds": "held",
     "does not hold": "not held",
-    "not enough evidence": "not enough evidence",
+    "not enough evidence": "with not enough evidence",
     "not run": "not run",
 }
 
@@ -299,8 +299,8 @@ def tally(held: tuple[Claim, ...]) -> str:
     counts = Counter(one.verdict for one in held)
     if counts["not run"] == len(held):
         return f"This run has nothing yet to hold the paper's {len(held)} claims against."
-    said = (f"{_COUNTED[verdict]} {counts[verdict]}" for verdict in VERDICTS if counts[verdict])
-    return f"Of {len(held)} claims of Yuan et al. (2024): {'; '.join(said)}."
+    said = (f"{counts[verdict]} {_COUNTED[verdict]}" for verdict in VERDICTS if counts[verdict])
+    return f"Of {len(held)} claims of Yuan et al. (2024): {', '.join(said)}."
 
 
 def _listed(ones: list[Claim]) -> str:

@@ -57,7 +57,11 @@ def report(record: RunRecord, found: Changes) -> Iterator[Section]:
     differences = tuple(tables.differences(found))
     cut = tuple(table for one in evaluations(record) for table in breakdown.tables(one))
     loops = tuple(loop(record))
-    numbers = {STEPS: (findings(record, found), *differences), BREAKDOWN: cut, LOOP: loops}
+    numbers: dict[str, tuple[Block, ...]] = {
+        STEPS: (findings(record, found), *differences),
+        BREAKDOWN: cut,
+        LOOP: loops,
+    }
     for title in (STEPS, *(title for title in drawn if title not in numbers), BREAKDOWN, LOOP):
         yield from _section(title, drawn.get(title) or numbers[title])
     if LOOP not in drawn and not loops:
