@@ -192,7 +192,7 @@ def test_a_model_that_cannot_judge_was_taught_by_eft(whole_run):
     [row] = [
         r for r in next(table(claims(record, changes(record)))).rows if "EFT teaches" in r.label
     ]
-    assert row.cells[1] == "reads 0, then 50 of 50"
+    assert row.cells[1] == "can be read: 0 of SFT, 50 of M1"
     both = run(whole_run, mute, result("judge_agreement", "M1", unread))
     assert verdict(both, "EFT teaches judging") == "not enough evidence"
 

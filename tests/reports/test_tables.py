@@ -15,9 +15,9 @@ def series(record, name: str) -> Series:
 def test_parts_of_a_metric_stand_in_a_table_of_their_own(whole_run):
     examiner = series(whole_run, "examiner")
     [table] = measurements(examiner, changes(whole_run))
-    assert [row.label for row in table.rows] == ["score", "length tokens"]
+    assert [row.label for row in table.rows] == ["score", "length (tokens)"]
     [below] = parts(examiner)
-    assert [row.label for row in below.rows] == ["score: math", "score: stem", "score: writing"]
+    assert [row.label for row in below.rows] == ["score: math", "score: STEM", "score: writing"]
 
 
 def test_a_part_is_labelled_by_all_that_it_is_part_of():
@@ -47,7 +47,7 @@ def test_paired_differences_use_only_the_items_both_models_have(whole_run):
     [table] = differences(changes(whole_run))
     assert table.columns == ("SFT - M0", "M1 - SFT", "M2 - M1", "M3 - M2", "M3 - M1")
     score = table.rows[0]
-    assert score.label == "examiner, score"
+    assert score.label == "Examiner, score"
     assert [cell.value for cell in score.cells if isinstance(cell, Figure)] == pytest.approx(
         [1, 0, 1, 0, 1]
     )
@@ -59,7 +59,7 @@ def test_paired_differences_use_only_the_items_both_models_have(whole_run):
 
 def test_item_scores_that_are_no_metric_are_called_that(whole_run):
     [table] = differences(changes(whole_run))
-    assert table.rows[2].label == "judge agreement, mean item score"
+    assert table.rows[2].label == "Judge agreement, mean item score"
 
 
 def test_the_item_metric_must_fit_every_model(whole_run):

@@ -137,7 +137,7 @@ def test_a_megabyte_without_a_space_neither_widens_the_page_nor_is_lost(page, wr
 
 def test_filters_find_what_they_say(page, written, whole_run):
     opened(page, written(whole_run))
-    choose(page, evaluation="examiner (120)")
+    choose(page, evaluation="Examiner (120)")
     assert count(page) == 120
     choose(page, category="math")
     assert count(page) == 40
@@ -157,6 +157,9 @@ def test_filters_find_what_they_say(page, written, whole_run):
 def test_two_models_are_flipped_in_place(page, written, whole_run):
     opened(page, written(whole_run))
     answer = page.locator("#sample pre.answer")
+    assert answer.all_inner_texts() == ["The dog barks M2.", "The dog barks M3."]
+    page.get_by_role("button", name="all models").click()
+    page.locator("#sample h4", has_text="SFT").wait_for()
     assert answer.count() == 5
     page.keyboard.press("f")
     page.locator("#sample h4", has_text="M3").wait_for()
