@@ -261,7 +261,7 @@ def _shares(logprobs: Sequence[float]) -> list[float | None]:
     """Divide 1 among answers as their likelihoods are."""
     largest = max(logprobs, default=0.0)
     weights = [math.exp(one - largest) for one in logprobs]
-    return [round(weight / sum(weights), 4) for weight in weights]
+    return [round(weight / sum(weights), 6) for weight in weights]
 
 
 def _other(name: str, value: JsonValue) -> Iterator[Part]:

@@ -3,7 +3,6 @@ import pytest
 from harness.records import ItemResult, Metric, Score
 from reports.blocks import Figure
 from reports.changes import changes
-from reports.names import label
 from reports.series import Series, evaluations
 from reports.tables import comparisons, costs, differences, measurements, parts
 
@@ -18,12 +17,6 @@ def test_parts_of_a_metric_stand_in_a_table_of_their_own(whole_run):
     assert [row.label for row in table.rows] == ["score", "length (tokens)"]
     [below] = parts(examiner)
     assert [row.label for row in below.rows] == ["score: math", "score: STEM", "score: writing"]
-
-
-def test_a_part_is_labelled_by_all_that_it_is_part_of():
-    assert label("external/expected/pairwise_accuracy") == (
-        "external: expected: pair accuracy, ties left out"
-    )
 
 
 def test_a_model_that_was_not_measured_has_no_number(half_run):

@@ -31,10 +31,12 @@ function number(value) {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
 }
 
-/** A share of 1, as a bar and in percent. */
+/** A share of 1, as a bar and in percent; what is neither nothing nor all is not written so. */
 function bar(share, label) {
+  const percent = (100 * share).toFixed(1);
+  const written = percent === "0.0" && share > 0 ? "< 0.1" : percent === "100.0" && share < 1 ? "> 99.9" : percent;
   return make("span", { class: "bar" },
-    make("meter", { min: 0, max: 1, value: share, "aria-label": label }), ` ${(100 * share).toFixed(1)} %`);
+    make("meter", { min: 0, max: 1, value: share, "aria-label": label }), ` ${written} %`);
 }
 
 class Browser {
@@ -237,7 +239,8 @@ class Browser {
       this.changed("evaluation");
     }
     this.choose(sample, false);
-    this.article.scrollIntoView({ block: "nearest" });
+    this.reveal();
+    this.article.scrollIntoView({ block: "start", behavior: "instant" });
     return true;
   }
 
@@ -279,10 +282,18 @@ class Browser {
   step(by) {
     const next = this.found[this.found.indexOf(this.chosen) + by];
     if (!next) return;
-    while (this.list.children.length <= this.found.indexOf(next)) this.extend();
     this.choose(next, true);
-    const line = this.list.children[this.found.indexOf(next)];
-    this.list.parentElement.scrollTop = line.offsetTop - this.list.parentElement.clientHeight / 3;
+    this.reveal();
+  }
+
+  /** Bring the chosen sample's line into the list's view; the page itself stays where it is. */
+  reveal() {
+    const place = this.found.indexOf(this.chosen);
+    if (place < 0) return;
+    while (this.list.children.length <= place) this.extend();
+    const box = this.list.parentElement;
+    const line = this.list.children[place];
+    box.scrollTop += line.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 3;
   }
 
   /** Show the chosen sample whole. */
@@ -410,7 +421,7 @@ class Browser {
   async text(name, reference, kind, length = null) {
     const whole = visible(await this.texts.get(reference));
     const pre = make("pre", { class: kind, dir: "auto" }, whole.slice(0, SHOWN) || "(empty)");
-    const size = length === null ? "" : `, ${length.toLocaleString("en")} characters`;
+    const size = length === null ? "" : `, ${length.toLocaleString("en")} character${length === 1 ? "" : "s"}`;
     const box = make("div", { class: "text" }, make("p", { class: "name" }, visible(`${name}${size}`)), pre);
     if (kind === "said" && whole.length > LONG_VERDICT) {
       pre.classList.add("clamped");

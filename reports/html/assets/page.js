@@ -1,5 +1,5 @@
 "use strict";
-// The page itself: light and dark, where the reader is, and folds that open for printing.
+// The page itself: light and dark, where the reader is, and what printing needs: light, unfolded.
 
 const theme = document.getElementById("theme");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -32,8 +32,15 @@ const seen = new IntersectionObserver((changes) => {
 document.querySelectorAll("main > section").forEach((section) => seen.observe(section));
 
 let folded = [];
+let before = null;
 window.addEventListener("beforeprint", () => {
+  before = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
   folded = [...document.querySelectorAll("section:not(#samples) details:not([open])")];
   folded.forEach((one) => { one.open = true; });
 });
-window.addEventListener("afterprint", () => folded.forEach((one) => { one.open = false; }));
+window.addEventListener("afterprint", () => {
+  if (before) document.documentElement.dataset.theme = before;
+  else delete document.documentElement.dataset.theme;
+  folded.forEach((one) => { one.open = false; });
+});
