@@ -20,8 +20,9 @@ from harness.statistics.intervals import Estimate, ratio
 from reports.blocks import Table
 from reports.evidence import LEAST_ITEMS
 from reports.figures import plain, visible
+from reports.names import label
 from reports.series import Series
-from reports.tables import label, metric_row
+from reports.tables import metric_row
 
 LEAST_PER_THIRD = LEAST_ITEMS
 """Fewer items than three times this are not cut into thirds."""

@@ -1,20 +1,25 @@
 """Where a reader could be misled, computed from the record; thresholds are named here.
 
-    M2 / judge_agreement: 14 % of the verdicts could not be scored (31 no_score).
-    M2: answers are 1.8 times as long as M1's (length_tokens); length may be doing the work.
+    Length may be doing the work   AlpacaEval: of 7.1 points that M3 has more than M2, none is left
+                                   once length is controlled for.
+    Not everything was scored      M2, Judge agreement: 14% of the verdicts could not be read.
 
-What is wrong with the run comes first, then the trainer's own warnings: it saw what happened.
+Warnings stand under their causes, those first that mislead most: what is wrong with the run, then
+what the trainer saw, then what a difference may be due to, then what a figure is not.
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import combinations, pairwise
 from statistics import StatisticsError, correlation, fmean
+from typing import Literal, get_args
 
 from harness.records import EvalResult, Failure, Metric, RunRecord, Score
 from harness.statistics.significance import holm, sign_flip_test
 from reports.changes import AVERAGED, by_category
 from reports.evidence import LEAST_ITEMS, LEAST_TAX, MOST_CHANCE
 from reports.figures import number, visible
+from reports.names import label
 from reports.series import Series, chain, evaluations, missing_stages, models, plugin
 from reports.verdicts import AXES, INSTRUCTIONS
 
@@ -40,50 +45,88 @@ OFFICIAL_JUDGES = {"mt_bench": "gpt-4"}
 _NOTES = ("judge substituted", "not official", "not MT-Bench's")
 """What a metric's note says where its figure is not the published one's kind."""
 
+Cause = Literal[
+    "The run stopped before its end",
+    "Files are left out",
+    "Not measured at all",
+    "The trainer warns",
+    "Not measured alike",
+    "The judge is hardly better than chance",
+    "Length may be doing the work",
+    "The mean hides benchmarks that fell",
+    "Not comparable with published figures",
+    "Not everything was scored",
+    "Training has seen questions",
+    "Answers were cut off",
+    "Few items, so that only large differences show",
+    "Mostly ties, so that few items decide",
+]
 
-def cautions(record: RunRecord) -> tuple[str, ...]:
-    """List every warning, in the order in which a reader meets its cause."""
-    found = [
-        *_stopped(record),
-        *_unreadable(record),
-        *_missing(record),
-        *_of_trainer(record),
-        *_overlap(record),
-        *_templates(record),
-    ]
+
+@dataclass(frozen=True)
+class Caution:
+    """A cause, and all that it touches."""
+
+    cause: Cause
+    sentences: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it, as one paragraph."""
+        return " ".join(self.sentences)
+
+
+_Found = Iterator[tuple[Cause, str]]
+
+
+def cautions(record: RunRecord) -> tuple[Caution, ...]:
+    """List every warning under its cause, what misleads most first."""
+    found = [*_of_run(record)]
     names = chain(record)
     for series in evaluations(record):
         name = plugin(record, series.name)
         found += [
             *_protocols(series),
-            *_substituted(series, OFFICIAL_JUDGES.get(name)),
-            *_failures(series),
-            *_few_items(series),
-            *_truncated(series),
-            *_ties(series),
+            *_agreement(series),
             *_growth(series, names),
             *_controlled(series, names),
-            *(_longer_is_better(series, names) if name in AXES[INSTRUCTIONS] else ()),
+            *_substituted(series, OFFICIAL_JUDGES.get(name)),
+            *_failures(series),
+            *_truncated(series),
+            *_few_items(series),
+            *_ties(series),
             *_fallen(series, names),
-            *_agreement(series),
         ]
-    return tuple(dict.fromkeys(found))
+    found += _longer_is_better(record)
+    grouped: dict[Cause, dict[str, None]] = {cause: {} for cause in get_args(Cause)}
+    for cause, sentence in found:
+        grouped[cause][sentence] = None
+    return tuple(Caution(cause, tuple(said)) for cause, said in grouped.items() if said)
 
 
-def _stopped(record: RunRecord) -> Iterator[str]:
+def _of_run(record: RunRecord) -> _Found:
+    yield from _stopped(record)
+    yield from _unreadable(record)
+    yield from _missing(record)
+    yield from _of_trainer(record)
+    yield from _overlap(record)
+    yield from _templates(record)
+
+
+def _stopped(record: RunRecord) -> _Found:
     if record.stopped:
-        yield f"The run stopped before its end: {visible(record.stopped).rstrip('.')}."
+        yield "The run stopped before its end", f"{visible(record.stopped).rstrip('.')}."
 
 
-def _unreadable(record: RunRecord) -> Iterator[str]:
+def _unreadable(record: RunRecord) -> _Found:
     for file in record.unreadable[:MOST_LISTED]:
-        yield f"Left out, since this version cannot read it: {visible(file).rstrip('.')}."
+        yield "Files are left out", f"This version cannot read {visible(file).rstrip('.')}."
     left = len(record.unreadable) - MOST_LISTED
     if left > 0:
-        yield f"{left:,} more files of the run are left out, since this version cannot read them."
+        yield "Files are left out", f"Nor can it read {left:,} more."
 
 
-def _missing(record: RunRecord) -> Iterator[str]:
+def _missing(record: RunRecord) -> _Found:
     """Say which evaluations a finished run was asked for and has nothing of."""
     measured = {series.name for series in evaluations(record)}
     choices = record.request.get("evaluations")
@@ -92,28 +135,32 @@ def _missing(record: RunRecord) -> Iterator[str]:
     asked = (one.get("label") or one.get("name") for one in choices if isinstance(one, dict))
     for name in dict.fromkeys(map(str, asked)):
         if name not in measured:
-            yield f"{visible(name)}: asked for, and the run has no result of it."
+            yield "Not measured at all", f"{label(visible(name))} was asked for."
 
 
-def _of_trainer(record: RunRecord) -> Iterator[str]:
+def _of_trainer(record: RunRecord) -> _Found:
     for result in record.stages:
         warnings = result.metrics.get("warnings")
         for warning in warnings if isinstance(warnings, list) else ():
-            yield f"{result.stage}: {visible(str(warning))}"
+            yield (
+                "The trainer warns",
+                f"{result.stage}: {visible(str(warning)).rstrip('.')}.",
+            )
 
 
-def _overlap(record: RunRecord) -> Iterator[str]:
+def _overlap(record: RunRecord) -> _Found:
     """Say which evaluations' questions all training together has seen, word for word or many."""
     last = {name: found for stage in record.stages for name, found in stage.overlap.items()}
     for name, found in last.items():
         if found.exact or len(found.near) > MOST_NEAR * found.questions:
             yield (
-                f"{name}: training has seen {len(found.exact):,} of its {found.questions:,} "
-                f"questions, and {len(found.near):,} nearly word for word."
+                "Training has seen questions",
+                f"{label(name)}: {len(found.exact):,} of {found.questions:,}, and "
+                f"{len(found.near):,} nearly word for word.",
             )
 
 
-def _templates(record: RunRecord) -> Iterator[str]:
+def _templates(record: RunRecord) -> _Found:
     """Say which models were asked in another chat template than the others."""
     under: dict[str, list[str]] = {}
     for model in models(record):
@@ -122,48 +169,55 @@ def _templates(record: RunRecord) -> Iterator[str]:
     if len(under) > 1:
         said = ", ".join(f"{' and '.join(names)} by {hash}" for hash, names in under.items())
         yield (
+            "Not measured alike",
             f"The models were asked by {len(under)} different chat templates ({visible(said)}): "
-            "what changed may be the asking."
+            "what changed may be the asking.",
         )
 
 
-def _protocols(series: Series) -> Iterator[str]:
+def _protocols(series: Series) -> _Found:
     if len(series.protocols) > 1:
         yield (
-            f"{series.name}: its {len(series.results)} models were measured by "
-            f"{len(series.protocols)} different protocols; compare only models of the same one."
+            "Not measured alike",
+            f"{label(series.name)}: its {len(series.results)} models were measured by "
+            f"{len(series.protocols)} different protocols; compare only models of the same one.",
         )
 
 
-def _substituted(series: Series, official: str | None) -> Iterator[str]:
+def _substituted(series: Series, official: str | None) -> _Found:
     """Repeat the notes without which a figure would be compared with published ones."""
+    cause: Cause = "Not comparable with published figures"
     notes = [metric.note for result in series.results.values() for metric in result.metrics]
     parts = (part for note in notes for part in note.split("; "))
     for part in dict.fromkeys(parts):
         if any(words in part for words in _NOTES):
-            yield f"{series.name}: {visible(part).rstrip('.')}."
+            yield cause, f"{label(series.name)}: {visible(part).rstrip('.')}."
     for judge in dict.fromkeys(result.judge for result in series.results.values()):
         if official and judge and official not in judge:
+            whose = visible(judge.partition(", ")[0])
             yield (
-                f"{series.name}: judged by {visible(judge)}, the published figures by "
-                f"{official}: not comparable with them."
+                cause,
+                f"{label(series.name)}: judged by {whose}, the published figures by {official}.",
             )
 
 
-def _failures(series: Series) -> Iterator[str]:
+def _failures(series: Series) -> _Found:
+    cause: Cause = "Not everything was scored"
     for model, result in series.results.items():
-        where = f"{model} / {series.name}"
+        where = f"{model}, {label(series.name)}"
         failed = sum(result.failures.values())
         rate = result.metric("failure_rate")
-        if result.metrics and all(metric.value is None for metric in result.metrics):
-            yield f"{where}: nothing could be scored{_causes(result)}."
+        nothing = result.metrics and all(metric.value is None for metric in result.metrics)
+        if nothing or (result.items and failed == len(result.items)):
+            yield cause, f"{where}: nothing{_causes(result)}."
         elif result.items and failed / len(result.items) > MOST_FAILED:
             yield (
-                f"{where}: {failed / len(result.items):.0%} of the items could not be "
-                f"scored{_causes(result)}; the figures speak of the others only."
+                cause,
+                f"{where}: {failed / len(result.items):.0%} of the items are not{_causes(result)}; "
+                "the figures speak of the others only.",
             )
         elif rate is not None and rate.value is not None and rate.value > MOST_FAILED:
-            yield f"{where}: {rate.value:.0%} of the verdicts could not be read."
+            yield cause, f"{where}: {rate.value:.0%} of the verdicts could not be read."
 
 
 def _causes(result: EvalResult) -> str:
@@ -172,19 +226,19 @@ def _causes(result: EvalResult) -> str:
     return f" ({named})" if named else ""
 
 
-def _few_items(series: Series) -> Iterator[str]:
+def _few_items(series: Series) -> _Found:
     sizes = [
         max((metric.n for metric in result.metrics), default=0)
         for result in series.results.values()
     ]
     if sizes and 0 < min(sizes) < FEWEST_ITEMS:
         yield (
-            f"{series.name}: rests on {min(sizes)} items or fewer, so that only large differences "
-            "can be seen."
+            "Few items, so that only large differences show",
+            f"{label(series.name)}: {min(sizes)}.",
         )
 
 
-def _truncated(series: Series) -> Iterator[str]:
+def _truncated(series: Series) -> _Found:
     for model, result in series.results.items():
         cut = sum(
             item.details.get("truncated") is True
@@ -193,23 +247,27 @@ def _truncated(series: Series) -> Iterator[str]:
         )
         if result.items and cut / len(result.items) > MOST_TRUNCATED:
             yield (
-                f"{model} / {series.name}: {cut / len(result.items):.0%} of the items hold a text "
-                "that was cut off at its token limit."
+                "Answers were cut off",
+                f"{model}, {label(series.name)}: {cut / len(result.items):.0%} of the items hold a "
+                "text that was cut off at its token limit.",
             )
 
 
-def _ties(series: Series) -> Iterator[str]:
-    for model, result in series.results.items():
-        for metric in result.metrics:
-            if metric.name in ("tie", "tie_rate") and (metric.value or 0) > MOST_TIES:
-                whom = f" against {metric.against}" if metric.against else ""
-                yield (
-                    f"{model}{whom} / {series.name}: {metric.value:.0%} ties; what is left decides "
-                    "on few items."
-                )
+def _ties(series: Series) -> _Found:
+    tied = [
+        f"{metric.value:.0%} for {model}{f' against {metric.against}' if metric.against else ''}"
+        for model, result in series.results.items()
+        for metric in result.metrics
+        if metric.name in ("tie", "tie_rate") and (metric.value or 0) > MOST_TIES
+    ]
+    if tied:
+        yield (
+            "Mostly ties, so that few items decide",
+            f"{label(series.name)}: {', '.join(tied)}.",
+        )
 
 
-def _growth(series: Series, names: tuple[str, ...]) -> Iterator[str]:
+def _growth(series: Series, names: tuple[str, ...]) -> _Found:
     for length in series.metrics:
         if length not in LENGTHS:
             continue
@@ -217,14 +275,15 @@ def _growth(series: Series, names: tuple[str, ...]) -> Iterator[str]:
             before, after = _value(series, earlier, length), _value(series, later, length)
             if before and after and after / before > MOST_GROWTH:
                 yield (
-                    f"{later} / {series.name}: answers are {after / before:.1f} times as long as "
-                    f"{earlier}'s; length may be doing the work."
+                    "Length may be doing the work",
+                    f"{label(series.name)}: {later}'s answers are {after / before:.1f} times as "
+                    f"long as {earlier}'s.",
                 )
 
 
-def _controlled(series: Series, names: tuple[str, ...]) -> Iterator[str]:
+def _controlled(series: Series, names: tuple[str, ...]) -> _Found:
     """Say where a gain in win rate is mostly gone once length is controlled for."""
-    for earlier, later in pairwise(names):
+    for earlier, later in combinations(names, 2):
         raw, left = (
             _gain(series, later, earlier, name)
             for name in ("win_rate", "length_controlled_win_rate")
@@ -233,8 +292,9 @@ def _controlled(series: Series, names: tuple[str, ...]) -> Iterator[str]:
             continue
         kept = f"{number(left, 1)} are" if left > 0 else "none is"
         yield (
-            f"{later} / {series.name}: of {number(raw, 1)} points more than {earlier}, {kept} left "
-            "once length is controlled for; length may be doing the work."
+            "Length may be doing the work",
+            f"{label(series.name)}: of {number(raw, 1)} points that {later} has more than "
+            f"{earlier}, {kept} left once length is controlled for.",
         )
 
 
@@ -243,19 +303,31 @@ def _gain(series: Series, later: str, earlier: str, name: str) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def _longer_is_better(series: Series, names: tuple[str, ...]) -> Iterator[str]:
+def _longer_is_better(record: RunRecord) -> _Found:
     """Say where the answers that became longer are those that were judged better."""
     found = []
-    for earlier, later in pairwise(names):
-        pairs = [*_grown(series, later, earlier)]
-        together = _correlation(pairs) if len(pairs) >= LEAST_ITEMS else None
-        if together is not None and together > MOST_CORRELATION:
-            found.append(f"{number(together, 2)} over {len(pairs):,} items, {later} over {earlier}")
+    for series in evaluations(record):
+        if plugin(record, series.name) in AXES[INSTRUCTIONS]:
+            said = [
+                f"{number(together, 2)} ({later} over {earlier}, n {n:,})"
+                for earlier, later in pairwise(chain(record))
+                for together, n in _together(series, later, earlier)
+            ]
+            if said:
+                found.append(f"{label(series.name)} {', '.join(said)}")
     if found:
         yield (
-            f"{series.name}: the answers that became longer are those judged better (correlation "
-            f"{'; '.join(found)}); length may be doing the work."
+            "Length may be doing the work",
+            "Answers that grew more are judged better, item by item; correlations: "
+            f"{'; '.join(found)}.",
         )
+
+
+def _together(series: Series, later: str, earlier: str) -> Iterator[tuple[float, int]]:
+    pairs = [*_grown(series, later, earlier)]
+    together = _correlation(pairs) if len(pairs) >= LEAST_ITEMS else None
+    if together is not None and together > MOST_CORRELATION:
+        yield together, len(pairs)
 
 
 def _correlation(pairs: list[tuple[float, float]]) -> float | None:
@@ -279,7 +351,7 @@ def _grown(series: Series, later: str, earlier: str) -> Iterator[tuple[float, fl
             yield len(item.answer) - len(answers[item.id]), scores[item.id] - before[item.id]
 
 
-def _fallen(series: Series, names: tuple[str, ...]) -> Iterator[str]:
+def _fallen(series: Series, names: tuple[str, ...]) -> _Found:
     """Say which benchmarks fell, which their mean hides where others rose."""
     there = [name for name in names if name in series.results]
     if AVERAGED not in series.metrics or len(there) < 2:
@@ -289,32 +361,33 @@ def _fallen(series: Series, names: tuple[str, ...]) -> Iterator[str]:
     corrected = holm([sign_flip_test(changes) or 1.0 for changes in groups.values()])
     gains = {name: fmean(changes) for name, changes in groups.items()}
     clear = [
-        f"{name} ({number(100 * gains[name], 1)} points)"
+        f"{label(name)} by {number(-100 * gains[name], 1)}"
         for name, p in zip(groups, corrected, strict=True)
         if gains[name] <= -LEAST_TAX and p < MOST_CHANCE
     ]
     if clear:
         yield (
-            f"{series.name}: {last} is clearly below {first} on {', '.join(clear)}, whatever the "
-            "mean of all says."
+            "The mean hides benchmarks that fell",
+            f"{label(series.name)}: {last} is below {first} on {', '.join(clear)} points.",
         )
 
 
-def _agreement(series: Series) -> Iterator[str]:
+def _agreement(series: Series) -> _Found:
     for model in series.results:
         for name, judge in _JUDGES.items():
             accuracy = _value(series, model, name)
             if accuracy is not None and accuracy < LEAST_AGREEMENT:
                 yield (
-                    f"{judge.format(model=model, series=series.name)} agrees with {accuracy:.0%} "
-                    "of the human orders, where guessing agrees with half."
+                    "The judge is hardly better than chance",
+                    f"{label(series.name)}: {judge.format(model=model)} agrees with {accuracy:.0%} "
+                    "of the human orders, where guessing agrees with half.",
                 )
 
 
 _JUDGES = {
-    "pairwise_accuracy": "{model} / {series}: as a judge it",
-    "external/pairwise_accuracy": "{series}: the judge of the evaluations, whose word every "
-    "judged figure is,",
+    "pairwise_accuracy": "{model}, as a judge,",
+    "external/pairwise_accuracy": "the judge of the evaluations, whose word every judged figure "
+    "is,",
 }
 """By whose agreement a metric is."""
 

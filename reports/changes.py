@@ -193,11 +193,12 @@ def _clusters(series: Series, model: str) -> dict[str, str]:
 def _looped(record: RunRecord, measured: tuple[Series, ...]) -> tuple[str, ...]:
     """Name the models of the loop, from the one that it began with to the last that was measured.
 
-    A model that a baseline came with was trained on human data: the loop begins with it. Without
-    baselines it begins with M0.
+    A model that a baseline came with, or whose trainer reports seeds, was trained on human data:
+    the loop begins with it. Else it begins with M0.
     """
     names = chain(record)
-    seeded = any(r.comparators and r.model.name in names[1:2] for r in record.stages)
+    first = [result for result in record.stages if result.model.name in names[1:2]]
+    seeded = any(result.comparators or "seeds" in result.metrics for result in first)
     looped = names[1:] if seeded else names
     there = [name for name in looped if any(name in series.results for series in measured)]
     return looped[: looped.index(there[-1]) + 1] if there else ()

@@ -112,7 +112,7 @@ def judging_taught(record: RunRecord, found: Changes) -> Measured | str:
     return Measured(
         estimate=after,
         shown="better" if clear else "no clear change",
-        text=f"reads {read[0]}, then {read[1]} of {lists[1]}",
+        text=f"can be read: {read[0]} of SFT, {read[1]} of M1",
     )
 
 

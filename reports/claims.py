@@ -270,6 +270,12 @@ CLAIMS = (
 )
 
 _TONES: dict[Verdict, Tone] = {"holds": "better", "does not hold": "worse"}
+_COUNTED: dict[Verdict, str] = {
+    "holds": "held",
+    "does not hold": "not held",
+    "not enough evidence": "with not enough evidence",
+    "not run": "not run",
+}
 
 
 def claims(record: RunRecord, found: Changes) -> tuple[Claim, ...]:
@@ -280,7 +286,7 @@ def claims(record: RunRecord, found: Changes) -> tuple[Claim, ...]:
 def summary(held: tuple[Claim, ...]) -> Block:
     """Say which claims hold, which do not, and of which the run does not tell."""
     if all(one.verdict == "not run" for one in held):
-        return f"This run has nothing yet to hold the paper's {len(held)} claims against."
+        return tally(held)
     return Points(
         tuple(
             (f"{verdict.capitalize()} ({len(ones)})", f"{_listed(ones)}.")
@@ -288,6 +294,15 @@ def summary(held: tuple[Claim, ...]) -> Block:
             if (ones := [one for one in held if one.verdict == verdict])
         )
     )
+
+
+def tally(held: tuple[Claim, ...]) -> str:
+    """Count the claims by verdict, in a sentence."""
+    counts = Counter(one.verdict for one in held)
+    if counts["not run"] == len(held):
+        return f"This run has nothing yet to hold the paper's {len(held)} claims against."
+    said = (f"{counts[verdict]} {_COUNTED[verdict]}" for verdict in VERDICTS if counts[verdict])
+    return f"Of {len(held)} claims of Yuan et al. (2024): {', '.join(said)}."
 
 
 def _listed(ones: list[Claim]) -> str:
@@ -311,7 +326,7 @@ def table(held: tuple[Claim, ...]) -> Iterator[Table]:
                 cells=(
                     _figure(one.paper.value, one.paper.low, one.paper.high, one.unit),
                     _run(one),
-                    Mark(one.verdict, _TONES.get(one.verdict, "")),
+                    Mark(_verdict(one), _TONES.get(one.verdict, "")),
                 ),
                 n=(one.measured.estimate.n,) if one.measured else (),
                 failed=(one.measured.failed,) if one.measured else (),
@@ -328,6 +343,13 @@ def table(held: tuple[Claim, ...]) -> Iterator[Table]:
         "right, so that instructions can be paired; the paper does not state how it takes ties. "
         "Pairs are counted per prompt, of which the paper tells no number.",
     )
+
+
+def _verdict(one: Claim) -> str:
+    """Write a verdict; an interval without 0 that is not enough would else contradict it."""
+    corrected = one.measured is not None and one.measured.shown == "not after correction"
+    beside = ", once corrected" if corrected and one.verdict == "not enough evidence" else ""
+    return f"{one.verdict}{beside}"
 
 
 def _run(one: Claim) -> Cell:

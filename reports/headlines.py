@@ -1,17 +1,18 @@
 """Every evaluation's main figure for every model, in one table.
 
-at a glance                       M0       SFT      M1       M2       n    failed
-alpaca eval, win rate             1.9      30.1     31.5     44.2     120  0
-mt bench, score                   2.31     5.02     5.40     6.11     64   0
-head to head, against the one before       ...      +0.77    +0.24    300  0
+main figures                      M0       SFT      M1       M2       n    failed
+AlpacaEval, win rate              1.9      30.1     31.5     44.2     120  0
+MT-Bench, score                   2.31     5.02     5.40     6.11     64   0
+Head to head, net win over the one before  ...      +0.77    +0.24    300  0
 """
 
 from collections.abc import Iterator
 
 from harness.records import Metric, RunRecord
 from reports.blocks import Table
+from reports.names import label
 from reports.series import Series, chain, evaluations, models, plugin
-from reports.tables import label, metric_row, notes
+from reports.tables import metric_row, notes
 
 MAIN: dict[str, tuple[str, ...]] = {
     "alpaca_eval": ("win_rate", "length_controlled_win_rate", "average_length"),
@@ -30,21 +31,25 @@ def headlines(record: RunRecord) -> Iterator[Table]:
         return
     names = tuple(model.name for model in models(record))
     found = [
-        (f"{label(series.name)}, {label(name)}", [series.metric(m, name) for m in names])
+        (f"{label(series.name)}, {label(name)}", [series.metric(m, name) for m in names], False)
         for series in measured
         for name in MAIN.get(plugin(record, series.name), ())
         if name in series.metrics
     ]
     found += [
-        (f"{label(series.name)}, net win over the one before", _net_wins(record, series, names))
+        (
+            f"{label(series.name)}, net win over the one before",
+            _net_wins(record, series, names),
+            True,
+        )
         for series in measured
         if "net_win" in series.comparison_metrics
     ]
     yield Table(
-        title="At a glance",
+        title="Main figures",
         columns=names,
-        rows=tuple(metric_row(name, metrics) for name, metrics in found),
-        note=notes((name, metric) for name, metrics in found for metric in metrics),
+        rows=tuple(metric_row(name, metrics, signed) for name, metrics, signed in found),
+        note=notes((name, metric) for name, metrics, _ in found for metric in metrics),
     )
 
 

@@ -30,8 +30,8 @@ def overview(record: RunRecord) -> tuple[Section, ...]:
     return (
         Section("Run", (state(record), what_ran(record))),
         Section("What it shows", (verdicts(record, found), findings(record, found))),
-        Section("The paper's claims", (claims.summary(held),)),
         *_care(record),
+        Section("The paper's claims", (claims.summary(held),)),
         *(Section("Claim by claim", (table,), behind=True) for table in claims.table(held)),
         Section("Measurements", measured, behind=True),
         Section("Time and tokens", costs or (_NO_COSTS,), behind=True),
@@ -39,7 +39,9 @@ def overview(record: RunRecord) -> tuple[Section, ...]:
 
 
 def report(record: RunRecord, found: Changes) -> Iterator[Section]:
-    """Everything: the findings, then an axis at a time, then what stands behind it all.
+    """Everything: the verdict and what it rests on, an axis at a time, then all numbers.
+
+    Where something is drawn, its numbers stand behind; where nothing is, they stand in its place.
 
     Args:
         record: The run.
@@ -47,27 +49,29 @@ def report(record: RunRecord, found: Changes) -> Iterator[Section]:
     """
     held = claims.claims(record, found)
     drawn = gallery(record, found)
-
-    def section(title: str, *blocks: Block) -> Section:
-        return Section(title, (*drawn.pop(title, ()), *blocks))
-
-    shows = section("What it shows", *headlines(record))
-    said = (state(record), verdicts(record, found))
-    yield Section(shows.title, (*said, *shows.blocks))
-    yield Section("The paper's claims", (*claims.table(held), claims.summary(held)))
-    yield from _care(record)
+    yield Section("What it shows", (state(record), verdicts(record, found)))
     yield Section("What ran", (what_ran(record),))
-    differences = tables.differences(found)
-    yield section("From model to model", findings(record, found), *differences)
+    yield from _care(record)
+    yield from _section(AT_A_GLANCE, (*drawn.pop(AT_A_GLANCE, ()), *headlines(record)))
+    yield Section("The paper's claims", (claims.tally(held), *claims.table(held)))
+    differences = tuple(tables.differences(found))
     cut = tuple(table for one in evaluations(record) for table in breakdown.tables(one))
-    loops = tuple(loop(record)) or (_no_loop(record),)
-    after = (section(BREAKDOWN, *cut), section("The loop", *loops))
-    yield from (Section(title, charts) for title, charts in drawn.items())
-    yield from (one for one in after if one.blocks)
+    loops = tuple(loop(record))
+    numbers: dict[str, tuple[Block, ...]] = {
+        STEPS: (findings(record, found), *differences),
+        BREAKDOWN: cut,
+        LOOP: loops,
+    }
+    for title in (STEPS, *(title for title in drawn if title not in numbers), BREAKDOWN, LOOP):
+        yield from _section(title, drawn.get(title) or numbers[title])
+    if LOOP not in drawn and not loops:
+        yield Section(LOOP, (_no_loop(record),))
+    for title, blocks in numbers.items():
+        if title in drawn and blocks:
+            yield Section(f"{title}, in numbers", blocks, behind=True)
     yield Section("Every measurement", _measurements(record, found), behind=True)
     parts = tuple(table for one in evaluations(record) for table in tables.parts(one))
-    if parts:
-        yield Section("Part by part", parts, behind=True)
+    yield from _section("Part by part", parts, behind=True)
     shown = tuple(answers(record))
     none = "No evaluation kept answers of all models to the same items."
     yield Section(ANSWERS, shown or (none,))
@@ -76,15 +80,24 @@ def report(record: RunRecord, found: Changes) -> Iterator[Section]:
     yield Section("Versions", (environment(record),), behind=True)
 
 
+AT_A_GLANCE = "At a glance"
+STEPS = "From model to model"
 BREAKDOWN = "By category, difficulty and expected length"
+LOOP = "The loop"
 ANSWERS = "What each model answered"
 _NO_COSTS = "No finished stage has costs."
 
 
+def _section(title: str, blocks: tuple[Block, ...], *, behind: bool = False) -> Iterator[Section]:
+    """Make a section of what there is; none of nothing."""
+    if blocks:
+        yield Section(title, blocks, behind)
+
+
 def _care(record: RunRecord) -> Iterator[Section]:
-    warnings = cautions(record)
-    if warnings:
-        points = Points(tuple(("", one) for one in warnings), tone="warning")
+    found = cautions(record)
+    if found:
+        points = Points(tuple((one.cause, one.text) for one in found), tone="warning")
         yield Section("Read with care", (points,))
 
 

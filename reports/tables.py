@@ -14,6 +14,7 @@ from harness.records import Cost, Metric, RunRecord
 from reports.blocks import Cell, Figure, Row, Table, Tone
 from reports.changes import NET_WIN, Change, Changes
 from reports.figures import DASH, duration, places
+from reports.names import label
 from reports.series import Series
 
 NOT_RUN = "not run"
@@ -30,7 +31,8 @@ def measurements(series: Series, found: Changes) -> Iterator[Table]:
     if wholes:
         rows = tuple(_metric_row(series, metric, label(metric)) for metric in wholes)
         said = _notes(series, wholes)
-        yield Table(series.name, tuple(series.results), rows, f"{said} {note}".strip())
+        title = label(series.name)
+        yield Table(title, tuple(series.results), rows, f"{said} {note}".strip())
     if series.comparisons:
         yield comparisons(series, found, note="" if wholes else note)
 
@@ -49,7 +51,7 @@ def comparisons(series: Series, found: Changes, note: str = "") -> Table:
         )
         rows.append(_counted(f"{model} vs {against}", cells, metrics[:1]))
     return Table(
-        title=f"{series.name}, model against model",
+        title=f"{label(series.name)}, model against model",
         columns=tuple(label(name) for name in names),
         rows=tuple(rows),
         note=f"{said.strip()} {note}".strip(),
@@ -61,7 +63,7 @@ def parts(series: Series) -> Iterator[Table]:
     below = [metric for metric in series.metrics if "/" in metric]
     if below:
         rows = tuple(_metric_row(series, metric, label(metric)) for metric in below)
-        yield Table(series.name, tuple(series.results), rows, _notes(series, below))
+        yield Table(label(series.name), tuple(series.results), rows, _notes(series, below))
 
 
 def differences(found: Changes) -> Iterator[Table]:
@@ -163,22 +165,6 @@ def _money(cost: Cost) -> str:
     return ", ".join(filter(None, (f"${cost.dollars:,.2f}" if cost.dollars else "", unknown)))
 
 
-POLICIES = {
-    "pairwise_accuracy": "pair accuracy, ties left out",
-    "pairwise_accuracy_half": "pair accuracy, a tie counts half",
-    "pairwise_accuracy_ties_wrong": "pair accuracy, ties wrong",
-    "pairwise_accuracy_ties_correct": "pair accuracy, ties right",
-}
-"""The four tie policies, each by its whole name: the numbers differ by many points."""
-
-
-def label(metric: str) -> str:
-    """Write a metric's name for reading."""
-    above, _, own = metric.rpartition("/")
-    words = POLICIES.get(own, own.replace("_", " "))
-    return f"{label(above)}: {words}" if above else words
-
-
 def figure(metric: Metric | None, *, signed: bool = False, tone: Tone = "") -> Cell:
     """Show a single metric."""
     if metric is None:
@@ -198,8 +184,8 @@ def notes(metrics: Iterable[tuple[str, Metric | None]]) -> str:
     """Say what must be known of metrics, each by its label, before comparing them."""
     said: dict[str, list[str]] = {}
     for name, metric in metrics:
-        if metric is not None and metric.note:
-            said.setdefault(metric.note, []).append(name)
+        for part in metric.note.split("; ") if metric is not None and metric.note else ():
+            said.setdefault(part, []).append(name)
     return " ".join(
         f"{', '.join(dict.fromkeys(names))}: {note.rstrip('.')}." for note, names in said.items()
     )

@@ -39,6 +39,8 @@ from reports.page import overview
 
 FILE_WIDTH = 80
 LEAST_LABEL = 14
+LONGEST_NAME = 22
+"""Columns of what a sentence stands under; longer names are broken."""
 """Characters that a table's labels get at least; longer ones are wrapped."""
 LONGEST_LABEL = 120
 _STYLES: dict[Tone, str] = {"": "", "better": "green", "worse": "red", "warning": "yellow"}
@@ -113,7 +115,7 @@ def _block(block: Block, console: Console) -> RenderableType:
 
 def _points(points: Points) -> RenderableType:
     grid = Grid.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(style="bold", max_width=LONGEST_NAME)
     grid.add_column()
     for name, text in points.items:
         grid.add_row(_text(name or "!"), _text(text, _STYLES[points.tone]))

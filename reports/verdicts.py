@@ -35,8 +35,8 @@ from reports.blocks import Points
 from reports.changes import Change, Changes
 from reports.evidence import LEAST_TAX, Evidence, holds
 from reports.findings import by_plugin, shown
+from reports.names import label
 from reports.series import models
-from reports.tables import label
 
 Outcome = Literal[
     "improved", "got worse", "mixed", "no clear change", "too little to tell", "not measured"
@@ -154,10 +154,10 @@ def _sentence(axis: Axis, found: Changes) -> str:
 
 
 def _part(change: Change, found: Changes) -> str:
-    """Say what one evaluation found: `alpaca eval better (+19.17 [+12.08, +26.25])`."""
+    """Say what one evaluation found: `AlpacaEval better (+19.17 [+12.08, +26.25])`."""
     name = label(change.evaluation)
     if change.step != found.loop:
-        name += f" of {change.later} over {change.earlier}"
+        name += f", {change.later} over {change.earlier},"
     return f"{name} {_COUNTS.get(change.evidence, change.evidence)} ({shown(change)})"
 
 

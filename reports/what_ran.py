@@ -1,7 +1,7 @@
 """What ran: how far it is, of which models, on what data, by which judge, at what cost.
 
 Model    microworld (weights bb5b643e5b289c0c)
-Data     ift.jsonl (9b74c9897bac770f) for IFT, EFT; microworld:evaluation for examiner
+Trained  SFT (weights a709554c77e1489c), M1 (weights 55f07c34e1e2ac05)
 Judge    examiner, through the examiner engine (...)
 """
 
@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from harness.records import Bill, Cost, RunRecord
 from reports.blocks import Block, Points
 from reports.figures import LONGEST_TEXT, duration, plain, visible
+from reports.names import label
 from reports.series import chosen, evaluations, missing_stages, models
 
 _LONGEST = 4 * LONGEST_TEXT
@@ -38,25 +39,35 @@ def state(record: RunRecord) -> str:
     return f"Finished: {done} stage{'s' if done > 1 else ''}, models {names}."
 
 
+_EMBEDDED = {"microworld": "a tiny one on small made-up questions, all shipped with the harness"}
+"""By location, what a model is that a reader cannot know."""
+
+
 def what_ran(record: RunRecord) -> Points:
     """Name what a reader needs to know to run the same, and what it took."""
     request = record.request
-    base = next(iter(models(record)), None)
-    fingerprint = f" (weights {base.fingerprint})" if base and base.fingerprint else ""
+    base = chosen(request.get("model"))
+    first = next(iter(models(record)), None)
+    known = (
+        _EMBEDDED.get(base),
+        f"weights {first.fingerprint}" if first and first.fingerprint else None,
+    )
+    if beside := ", ".join(filter(None, known)):
+        base = f"{base} ({beside})"
     return Points(
         tuple(
             (name, visible(value, longest=_LONGEST))
             for name, value in (
-                ("Model", chosen(request.get("model")) + fingerprint),
+                ("Model", base),
                 ("Trainer", f"{chosen(request.get('trainer'))}, {_rounds(record)}"),
-                ("Evaluations", ", ".join(s.name for s in evaluations(record)) or "none so far"),
-                ("Judge", _judge(record)),
                 ("Seed", str(request.get("seed", "not stated"))),
                 ("Trained", _trained(record)),
                 ("Training data", _training_data(record)),
                 ("Versions", _versions(record)),
                 ("Time", _time(record)),
                 ("Money", _money(record)),
+                ("Evaluations", _questions(record)),
+                ("Judge", _judge(record)),
             )
         )
     )
@@ -92,11 +103,32 @@ def _learned(value: JsonValue) -> Iterator[tuple[str, str]]:
 
 def _judge(record: RunRecord) -> str:
     """Name the judge as the request does, and as the results do, who know it exactly."""
-    marked = dict.fromkeys(
-        result.judge for stage in record.stages for result in stage.evaluations if result.judge
-    )
-    asked = chosen(record.request.get("judge"))
-    return f"{asked} ({'; '.join(marked)})" if marked else asked
+    asked: dict[str, dict[str, None]] = {}
+    for stage in record.stages:
+        for result in stage.evaluations:
+            if result.judge:
+                name, _, how = result.judge.partition(", ")
+                asked.setdefault(name, {})[how] = None
+    marked = "; ".join(": ".join(filter(None, (n, "; ".join(h)))) for n, h in asked.items())
+    wanted = chosen(record.request.get("judge"))
+    return f"{wanted} ({marked})" if marked else wanted
+
+
+def _questions(record: RunRecord) -> str:
+    """Name every evaluation, with the data that it asks and how many items it marks."""
+    choices = record.request.get("evaluations")
+    data = {
+        str(choice.get("label") or choice.get("name")): choice["data"]
+        for choice in (choices if isinstance(choices, list) else ())
+        if isinstance(choice, dict) and choice.get("data")
+    }
+    found = []
+    for series in evaluations(record):
+        asked = max(len({item.id for item in r.items}) for r in series.results.values())
+        told = (f"{asked:,}" if asked else "", str(data.get(series.name, "")))
+        beside = " of ".join(filter(None, told))
+        found.append(f"{label(series.name)} ({beside})" if beside else label(series.name))
+    return ", ".join(found) or "none so far"
 
 
 def _time(record: RunRecord) -> str:

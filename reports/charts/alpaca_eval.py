@@ -12,8 +12,9 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import Ink, inks
-from reports.charts.measures import called, dot, in_words, names, of_plugin
+from reports.charts.measures import dot, in_words, names, of_plugin
 from reports.charts.rows import Dot, Group, Row, rows
+from reports.names import label
 from reports.series import Series
 
 _RAW, _CONTROLLED = "win_rate", "length_controlled_win_rate"
@@ -51,7 +52,7 @@ def _win_rates(record: RunRecord, series: Series, name: str, width: float) -> Ch
     }
     return rows(
         name,
-        f"{called(series)}: win rates, raw and length-controlled",
+        f"{label(series.name)}: win rates, raw and length-controlled",
         [group],
         alt=in_words([group]),
         key=((Ink("muted"), "raw"), (Ink("muted", hollow=True), "length-controlled (LC)")),
@@ -80,7 +81,7 @@ def _leaderboard(record: RunRecord, series: Series, name: str, width: float) -> 
     ]
     return rows(
         name,
-        f"{called(series)}: among its neighbours on the public leaderboard",
+        f"{label(series.name)}: among its neighbours on the public leaderboard",
         groups,
         alt=in_words(groups),
         note="Of the leaderboard's models only those next to a model of the run are shown.",

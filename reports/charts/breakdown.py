@@ -8,11 +8,11 @@ from reports.breakdown import Breakdown, Bucket, breakdowns
 from reports.changes import Changes
 from reports.charts import svg
 from reports.charts.ink import inks
-from reports.charts.measures import called, in_words, key, metric_dot, names
+from reports.charts.measures import in_words, key, metric_dot, names
 from reports.charts.rows import Group, Row, rows
 from reports.figures import listed, number, places
+from reports.names import label
 from reports.series import Series, chain, evaluations, plugin
-from reports.tables import label
 
 MOST_PARTS = 25
 _DRAWN_ELSEWHERE = ("mt_bench", "nlp_benchmarks")
@@ -45,7 +45,7 @@ def _drawn(
     note = f"Marks are the mean {label(series.item_metric() or 'item score')} with 95 % intervals."
     return rows(
         name,
-        f"{called(series)} by {cut.by}",
+        f"{label(series.name)} by {cut.by}",
         [group],
         alt=in_words([group]),
         key=key(record, shown),

@@ -6,11 +6,11 @@ from reports.changes import AVERAGED, Change, Changes
 from reports.charts import svg
 from reports.charts.estimates import written
 from reports.charts.ink import Ink
-from reports.charts.measures import called, difference_dot, in_words
+from reports.charts.measures import difference_dot, in_words
 from reports.charts.rows import Group, Row, rows
 from reports.evidence import Evidence
+from reports.names import label
 from reports.series import Series, evaluations
-from reports.tables import label
 
 _INKS: dict[Evidence, Ink] = {"better": Ink("better", "up"), "worse": Ink("worse", "down")}
 _UNCLEAR = Ink("neutral", "circle", hollow=True)
@@ -41,7 +41,7 @@ def _group(series: Series, found: Changes) -> Group:
     there = [one for one in found.found if one.evaluation == series.name and one.estimate.n]
     shown = tuple(map(_row, there))
     measure = AVERAGED if AVERAGED in series.metrics else there[0].metric if there else ""
-    title = f"{called(series)}, {label(measure)}"
+    title = f"{label(series.name)}, {label(measure)}"
     return Group(shown, title, reference=(0.0, ""), signed=True, centred=True)
 
 

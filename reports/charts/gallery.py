@@ -1,6 +1,6 @@
 """All drawings of a run, in reading order, each under the section where a reader looks for it.
 
-    gallery(record, changes(record))["What it shows"]    the series at a glance, the differences
+    gallery(record, changes(record))["At a glance"]    every main figure, a panel an evaluation
 
 A run that lacks something lacks its drawing; there is never an empty one.
 """
@@ -35,7 +35,7 @@ def gallery(
         width: Of the drawings: `svg.WIDTH` for a page, `svg.NARROW` for a phone.
     """
     drawn: dict[str, tuple[Chart | None, ...]] = {
-        "What it shows": (progress(record, found, width=width),),
+        "At a glance": (progress(record, found, width=width),),
         "From model to model": (forest(record, found, width=width),),
         "Instruction following": (
             head_to_head(record, width=width),

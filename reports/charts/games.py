@@ -6,8 +6,8 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.estimates import drawable, written
-from reports.charts.measures import called
 from reports.charts.stacks import Bar, Part, stacks
+from reports.names import label
 from reports.series import Series, evaluations
 
 _OUTCOMES = (("win", "wins", "better"), ("tie", "ties", "neutral"), ("loss", "losses", "worse"))
@@ -15,7 +15,7 @@ _OUTCOMES = (("win", "wins", "better"), ("tie", "ties", "neutral"), ("loss", "lo
 
 def head_to_head(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
     """Draw every pair that was compared: wins, ties and losses, and the net win."""
-    groups = [(called(s), tuple(_bars(s))) for s in evaluations(record)]
+    groups = [(label(s.name), tuple(_bars(s))) for s in evaluations(record)]
     groups = [(name, bars) for name, bars in groups if bars]
     if len(groups) == 1:
         groups = [("", groups[0][1])]

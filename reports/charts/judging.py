@@ -6,8 +6,9 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.ink import inks
-from reports.charts.measures import called, names, of_plugin, over_models
+from reports.charts.measures import names, of_plugin, over_models
 from reports.charts.panels import Panel, panels
+from reports.names import label
 from reports.series import Series
 
 _MEASURES = (
@@ -28,7 +29,7 @@ def judging(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:
     shown = [
         panel
         for series in found
-        for panel in _panels(record, series, called(series) if len(found) > 1 else "")
+        for panel in _panels(record, series, label(series.name) if len(found) > 1 else "")
     ]
     title = "As a judge: agreement with people"
     return panels("judging", title, shown, inks(names(record)), note=_NOTE, width=width)

@@ -8,8 +8,9 @@ from reports.blocks import Chart
 from reports.changes import AVERAGED, by_category, difference
 from reports.charts import svg
 from reports.charts.ink import inks
-from reports.charts.measures import called, difference_dot, in_words, key, names, of_plugin
+from reports.charts.measures import difference_dot, in_words, key, names, of_plugin
 from reports.charts.rows import Dot, Group, Row, rows
+from reports.names import label
 from reports.series import Series
 from reports.tables import NOT_RUN
 
@@ -25,18 +26,14 @@ def knowledge(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Chart]
         tasks = dict.fromkeys(
             item.category for result in series.results.values() for item in result.items
         )
-        parts = [
-            Row(task.replace("_", " "), _dots(record, series, first, task))
-            for task in tasks
-            if task
-        ]
+        parts = [Row(label(task), _dots(record, series, first, task)) for task in tasks if task]
         mean = Row("mean", _dots(record, series, first, None), bold=True)
         group = Group(
             (*parts, mean), unit="percentage points", reference=(0.0, f"as {first}"), signed=True
         )
         found = rows(
             f"benchmarks{end}",
-            f"{called(series)}: differences from {first}",
+            f"{label(series.name)}: differences from {first}",
             [group],
             alt=in_words([group]),
             key=key(record, later),

@@ -8,12 +8,12 @@ from reports.cautions import LENGTHS
 from reports.charts import svg
 from reports.charts.estimates import written
 from reports.charts.ink import Ink, inks
-from reports.charts.measures import called, names, of_plugin, over_models
+from reports.charts.measures import names, of_plugin, over_models
 from reports.charts.panels import Panel, panels
 from reports.charts.points import Axes, Point, plane
 from reports.figures import plain
+from reports.names import label
 from reports.series import Series, chain, evaluations
-from reports.tables import label
 
 _UNITS = {
     "average_length": "characters of an answer, mean",
@@ -38,7 +38,7 @@ def _panels(record: RunRecord, series: Series) -> Iterator[Panel]:
                 record,
                 series,
                 {"": metric},
-                title=called(series),
+                title=label(series.name),
                 measure=_UNITS[metric],
                 reference=(0.0, ""),
             )
@@ -57,7 +57,7 @@ def wins_by_length(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[C
         key += [(Ink("axis", hollow=True), "length-controlled")] if controlled else []
         drawn = plane(
             f"win-rate-by-length{end}",
-            f"{called(series)}: win rate against length",
+            f"{label(series.name)}: win rate against length",
             every,
             alt=" ".join(f"{point.title}." for point in every),
             axes=Axes("characters of an answer, mean", "win rate (%)"),

@@ -16,21 +16,7 @@ from reports.charts.rows import Dot, Group, Row
 from reports.evidence import Evidence
 from reports.figures import plain
 from reports.series import Series, chain, evaluations, models, plugin
-from reports.tables import NO_SCORE, NOT_RUN, label
-
-_NAMES = {
-    "alpaca_eval": "AlpacaEval",
-    "examiner": "Examiner",
-    "head_to_head": "Head to head",
-    "judge_agreement": "Judge agreement",
-    "mt_bench": "MT-Bench",
-    "nlp_benchmarks": "NLP benchmarks",
-}
-
-
-def called(series: Series) -> str:
-    """Name an evaluation as the field writes it, or by its label."""
-    return _NAMES.get(series.name) or label(series.name)
+from reports.tables import NO_SCORE, NOT_RUN
 
 
 def names(record: RunRecord) -> tuple[str, ...]:

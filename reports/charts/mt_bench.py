@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
-from reports.charts.measures import called, in_words, key, names, of_plugin, row
+from reports.charts.measures import in_words, key, names, of_plugin, row
 from reports.charts.rows import Group, rows
-from reports.tables import label
+from reports.names import label
 
 _TURNS = {"score": "both turns", "score_turn_1": "first turn", "score_turn_2": "second turn"}
 _MEANS = ("score_math_coding_reasoning", "score_other_categories")
@@ -34,7 +34,7 @@ def mt_bench(record: RunRecord, *, width: float = svg.WIDTH) -> Iterator[Chart]:
         groups = (Group(turns, "By turn"), Group(parts, "By category", "score (of 10)"))
         found = rows(
             f"mt-bench{end}",
-            f"{called(series)} by turn and category",
+            f"{label(series.name)} by turn and category",
             groups,
             alt=in_words(groups),
             key=key(record),

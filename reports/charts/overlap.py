@@ -4,7 +4,7 @@ from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
 from reports.charts.stacks import Bar, Part, stacks
-from reports.tables import label
+from reports.names import label
 
 
 def overlap(record: RunRecord, *, width: float = svg.WIDTH) -> Chart | None:

@@ -8,21 +8,20 @@ from reports.changes import NET_WIN, Changes
 from reports.charts import svg
 from reports.charts.alpaca_eval import parity
 from reports.charts.ink import inks
-from reports.charts.measures import before, called, names, over_models, place, steps
+from reports.charts.measures import before, names, over_models, place, steps
 from reports.charts.panels import Line, Panel, Place, panels
 from reports.evidence import Evidence
 from reports.headlines import MAIN
+from reports.names import label
 from reports.series import Series, evaluations, plugin
-from reports.tables import label
 
 _WORDS = {
-    "examiner": ("Instruction following", "examiner score (of 5)"),
-    "alpaca_eval": ("AlpacaEval", "win rate (%)"),
-    "mt_bench": ("MT-Bench", "score (of 10)"),
-    "nlp_benchmarks": ("Knowledge", "mean of the benchmarks"),
-    "judge_agreement": ("Judging", "pair accuracy, ties left out"),
+    "examiner": "score (of 5)",
+    "alpaca_eval": "win rate (%)",
+    "mt_bench": "score (of 10)",
+    "nlp_benchmarks": "mean of the benchmarks",
 }
-"""By plug-in, what its main measure is called: the axis, and the figure."""
+"""By plug-in, what its main measure is called."""
 _CHANCE = (0.5, "chance")
 _NOTE = (
     "Bands and whiskers are 95 % intervals; baselines stand beside the line. Better and worse are "
@@ -33,7 +32,7 @@ _NOTE = (
 def progress(record: RunRecord, found: Changes, *, width: float = svg.WIDTH) -> Chart | None:
     """Draw the main measure of every evaluation over the models, and what changed."""
     shown = [panel for series in evaluations(record) for panel in _panels(record, found, series)]
-    title = "The series at a glance"
+    title = "Main figures, model by model"
     return panels("series", title, shown, inks(names(record)), note=_NOTE, width=width)
 
 
@@ -45,14 +44,12 @@ def _panels(record: RunRecord, found: Changes, series: Series) -> Iterator[Panel
         return
     first = next((one for one in series.metrics if "/" not in one), "")
     metric = next(iter(MAIN.get(name, ())), first)
-    axis, words = _WORDS.get(name, (called(series), label(metric)))
     yield over_models(
         record,
         series,
         {"": metric},
-        # More evaluations than one of a kind go by their labels.
-        title=axis if series.name == name else called(series),
-        measure=words,
+        title=label(series.name),
+        measure=_WORDS.get(name, label(metric)),
         reference=_reference(name, series),
         steps=shown,
     )
@@ -72,9 +69,8 @@ def _net_wins(record: RunRecord, series: Series, shown: Mapping[str, Evidence]) 
         else Place(model, None, missing="")
         for model in names(record)
     )
-    alone = series.name == plugin(record, series.name)
     return Panel(
-        "Model against model" if alone else called(series),
+        label(series.name),
         "net win over the one before",
         (Line("", places),),
         frozenset(names(record)),

@@ -19,7 +19,7 @@ from reports.charts.ink import Ink, inks
 from reports.charts.measures import names
 from reports.charts.panels import Line, Panel, Place, panels
 from reports.charts.stacks import Bar, Part, stacks
-from reports.tables import label
+from reports.names import label
 
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
 

@@ -16,8 +16,8 @@ from reports.comparison.settings import VERSION, Difference, Setting, difference
 from reports.comparison.steps import Step
 from reports.evidence import LEAST_ITEMS, Evidence, evidence
 from reports.figures import places, visible
+from reports.names import label
 from reports.series import missing_stages
-from reports.tables import label
 
 
 def comparison(runs: Sequence[NamedRun]) -> tuple[Section, ...]:

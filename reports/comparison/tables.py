@@ -21,8 +21,9 @@ from reports.comparison.settings import Setting, seed
 from reports.comparison.steps import Step
 from reports.evidence import LEAST_ITEMS, evidence
 from reports.figures import DASH, places
+from reports.names import label
 from reports.series import missing_stages, models
-from reports.tables import CORRECTED, NO_SCORE, SIGNED, chance, label, notes
+from reports.tables import CORRECTED, NO_SCORE, SIGNED, chance, notes
 
 PAPER = "Yuan et al. (2024)"
 _TONES: dict[str, Tone] = {"better": "better", "worse": "worse"}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reports.html.samples import Fact, Part, Sampled, Text, Verdict
+from reports.html.samples import Choices, Fact, Part, Sampled, Text, Verdict
 
 BLOCK = 1_000_000
 """Characters of text in a block, about."""
@@ -100,6 +100,7 @@ class _Texts:
 def _evaluation(one: Sampled, names: dict[str, int], texts: _Texts) -> dict[str, Any]:
     return {
         "name": one.name,
+        "title": one.title,
         "others": sorted({e.against for s in one.samples for e in s.entries if e.against}),
         "samples": [
             [
@@ -133,6 +134,8 @@ def _part(part: Part, texts: _Texts) -> list[Any]:
         case Verdict():
             said = texts.number(part.text)
             return ["verdict", part.label, said, part.read, list(part.probabilities)]
+        case Choices():
+            return ["choices", [[texts.number(text), told, p] for text, told, p in part.options]]
         case Fact():
             return ["fact", part.label, part.text]
 

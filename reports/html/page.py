@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup, escape
 
 from reports.blocks import Block, Section, Table
 from reports.charts.ink import stylesheet
-from reports.figures import LONGEST_TEXT, listed, visible
+from reports.figures import LONGEST_TEXT, listed, ranged, visible
 from reports.html.packing import Packed
 
 FOLDED = 24
@@ -30,6 +31,7 @@ class _Shown:
 
     title: str
     anchor: str
+    behind: bool
     parts: tuple[tuple[Block, str], ...]
     """Blocks, each with what its fold is called; nothing where it is open."""
 
@@ -69,12 +71,26 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("reports.html"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"seen": _seen, "listed": listed, "kind": lambda one: type(one).__name__}
+    environment.filters |= {
+        "seen": _seen,
+        "told": _told,
+        "listed": listed,
+        "ranged": ranged,
+        "kind": lambda one: type(one).__name__,
+    }
     return environment
 
 
 def _seen(text: str) -> str:
     return visible(text, longest=4 * LONGEST_TEXT)
+
+
+def _told(text: str) -> Markup:
+    """Write a sentence with its intervals set apart, so that the words and values stand out."""
+    return Markup(_INTERVAL.sub(r'<span class="interval">\g<0></span>', str(escape(_seen(text)))))
+
+
+_INTERVAL = re.compile(r"\[[-+]?[\d.,]*\d, [-+]?[\d.,]*\d\]")
 
 
 def _asset(name: str) -> str:
@@ -92,7 +108,7 @@ def _shown(sections: Sequence[Section]) -> Iterator[_Shown]:
         anchor = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
         anchors[anchor] = anchors.get(anchor, 0) + 1
         number = f"-{anchors[anchor]}" if anchors[anchor] > 1 else ""
-        yield _Shown(section.title, f"{anchor}{number}", tuple(_parts(section)))
+        yield _Shown(section.title, f"{anchor}{number}", section.behind, tuple(_parts(section)))
 
 
 def _parts(section: Section) -> Iterator[tuple[Block, str]]:

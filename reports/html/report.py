@@ -14,12 +14,13 @@ from reports.changes import changes
 from reports.charts import svg
 from reports.charts.gallery import gallery
 from reports.comparison.page import comparison
+from reports.figures import visible
 from reports.files import write
 from reports.html.packing import pack
 from reports.html.page import page
 from reports.html.samples import sampled
 from reports.page import ANSWERS, report
-from reports.series import chain, models
+from reports.series import chain, chosen, models
 
 
 class Html:
@@ -56,9 +57,11 @@ def html(record: RunRecord, most_megabytes: float = 20.0) -> str:
     """Write a run as a page."""
     changed, found = changes(record), sampled(record)
     names = [model.name for model in models(record)]
+    base = visible(chosen(record.request.get("model")), longest=60)
+    span = f"{names[0]} to {names[-1]}" if names else ""
     narrow = gallery(record, changed, width=svg.NARROW)
     return page(
-        title=f"Self-rewarding run {names[0]} to {names[-1]}" if names else "Self-rewarding run",
+        title=f"Self-rewarding run of {', '.join(filter(None, (base, span)))}",
         sections=[one for one in report(record, changed) if one.title != ANSWERS],
         samples=pack(found, names, chain(record), int(most_megabytes * 1e6)) if found else None,
         narrow={chart.name: chart.svg for charts in narrow.values() for chart in charts},

@@ -10,6 +10,7 @@ is not in it, a plug-in's own say, is shown under its own name.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from pydantic import JsonValue
 
 from harness.records import Failure, ItemResult, RunRecord
 from reports.figures import plain
+from reports.names import NAMES, label
 from reports.series import Series, evaluations
 
 LONGEST_FACT = 60
@@ -44,6 +46,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """Given answers, and how likely the model found each."""
+
+    options: tuple[tuple[str, str, float | None], ...]
+    """The answer, the numbers beside it, and its share of the likelihood of all of them."""
+
+
+@dataclass(frozen=True)
 class Fact:
     """Something short: a name, a number, yes or no."""
 
@@ -51,7 +61,7 @@ class Fact:
     text: str
 
 
-Part = Text | Verdict | Fact
+Part = Text | Verdict | Choices | Fact
 
 
 @dataclass(frozen=True)
@@ -84,12 +94,17 @@ class Sampled:
     """One evaluation's samples, in the order in which they were asked."""
 
     name: str
+    title: str
+    """The name as people write it."""
     samples: tuple[Sample, ...]
 
 
 def sampled(record: RunRecord) -> tuple[Sampled, ...]:
     """Lay out all items of all evaluations; one without items is left out."""
-    found = (Sampled(series.name, tuple(_samples(series))) for series in evaluations(record))
+    found = (
+        Sampled(series.name, label(series.name), tuple(_samples(series)))
+        for series in evaluations(record)
+    )
     return tuple(one for one in found if one.samples)
 
 
@@ -103,7 +118,7 @@ def _samples(series: Series) -> Iterator[Sample]:
         shared = tuple(part for part in laid_out[0] if all(part in other for other in laid_out))
         yield Sample(
             id=id,
-            category=found[0][1].category,
+            category=_category(found[0][1].category),
             prompt=_prompt(found[0][1].details),
             shared=shared if len(found) > 1 else (),
             entries=tuple(
@@ -111,6 +126,10 @@ def _samples(series: Series) -> Iterator[Sample]:
                 for (model, item), own in zip(found, laid_out, strict=True)
             ),
         )
+
+
+def _category(name: str | None) -> str | None:
+    return None if name is None else NAMES.get(name, name)
 
 
 def _entry(model: str, item: ItemResult, own: Sequence[Part]) -> Entry:
@@ -143,7 +162,7 @@ def parts(item: ItemResult) -> Iterator[Part]:
     yield from _earlier_turns(details)
     for key, value in details.items():
         if key in _VERDICTS:
-            yield from _verdicts(key, value)
+            yield from _verdicts(key, value, _GAMES if _compared(item) else {})
         elif key in _TEXTS and isinstance(value, str):
             named = _TEXTS[key]
             name = details.get(named) if named else item.against
@@ -152,6 +171,8 @@ def parts(item: ItemResult) -> Iterator[Part]:
             yield from _responses(value)
         elif key == "choices" and isinstance(value, list):
             yield from _choices(value)
+        elif key == "right_answers" and isinstance(value, list):
+            yield Text("right answer", "\n".join(map(str, value)))
         elif key not in {*_SHOWN_ELSEWHERE, *_FOR_MACHINES, *_TEXTS.values()}:
             yield from _other(key.replace("_", " "), value)
 
@@ -171,19 +192,35 @@ def _earlier_turns(details: Mapping[str, JsonValue]) -> Iterator[Text]:
                 yield Text(f"answer to turn {number}", answer)
 
 
-def _verdicts(key: str, value: JsonValue) -> Iterator[Part]:
+_GAMES = {0.0: "loses", 0.5: "ties", 1.0: "wins"}
+"""What a verdict on two answers says of the model's own."""
+
+
+def _compared(item: ItemResult) -> bool:
+    return item.against is not None or "reference_output" in item.details
+
+
+def _verdicts(key: str, value: JsonValue, words: Mapping[float, str]) -> Iterator[Part]:
+    """Show verdicts; the same one several times over is shown once, under all its numbers."""
     found = value if isinstance(value, list) else [value]
+    same: dict[str, list[int]] = {}
     for number, one in enumerate(found, start=1):
+        same.setdefault(json.dumps(one), []).append(number)
+    for numbers in same.values():
+        one = found[numbers[0] - 1]
         name = key.replace("_", " ").removesuffix("s")
-        label = name if len(found) == 1 else f"{name} {number}"
+        if len(found) > 1:
+            name = f"{name}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
         if isinstance(one, str):
-            yield Verdict(label, one)
+            yield Verdict(name, one)
         elif isinstance(one, dict) and isinstance(text := one.get("text"), str):
-            order, read = one.get("order"), one.get("value", one.get("failure", ""))
-            shown = f"{label}, {order}" if order else label
-            yield Verdict(shown, text, _short(read), _probabilities(one.get("probabilities")))
+            order, value = one.get("order"), one.get("value", one.get("failure", ""))
+            shown = f"{name}, {order}" if order else name
+            read = words.get(value) if isinstance(value, int | float) else None
+            probabilities = _probabilities(one.get("probabilities"))
+            yield Verdict(shown, text, read or _short(value), probabilities)
         else:
-            yield from _other(label, one)
+            yield from _other(name, one)
 
 
 def _probabilities(told: JsonValue) -> tuple[tuple[str, float], ...]:
@@ -202,33 +239,49 @@ def _responses(responses: Sequence[JsonValue]) -> Iterator[Part]:
         given = f"response {number}"
         for key, value in one.items():
             if key == "verdicts":
-                yield from _verdicts(f"{given}, verdict", value)
+                yield from _verdicts(f"{given}, verdict", value, {})
             elif key not in ("text", "rank"):
                 yield from _other(f"{given}: {key.replace('_', ' ')}", value)
 
 
 def _choices(choices: Sequence[JsonValue]) -> Iterator[Part]:
     """Show given answers, each with how likely the model found it."""
-    for number, one in enumerate(choices, start=1):
-        if isinstance(one, dict):
-            rest = (
-                f"{key.replace('_', ' ')} {_short(v)}" for key, v in one.items() if key != "text"
-            )
-            said = ", ".join(rest)
-            yield Text(f"choice {number}: {said}", str(one.get("text", "")))
+    given = [one for one in choices if isinstance(one, dict)]
+    logprobs = [p for one in given if isinstance(p := one.get("logprob"), int | float)]
+    shares = _shares(logprobs) if len(logprobs) == len(given) else [None] * len(given)
+    yield Choices(
+        tuple(
+            (str(one.get("text", "")), _told({k: v for k, v in one.items() if k != "text"}), share)
+            for one, share in zip(given, shares, strict=True)
+        )
+    )
 
 
-def _other(label: str, value: JsonValue) -> Iterator[Part]:
+def _shares(logprobs: Sequence[float]) -> list[float | None]:
+    """Divide 1 among answers as their likelihoods are."""
+    largest = max(logprobs, default=0.0)
+    weights = [math.exp(one - largest) for one in logprobs]
+    return [round(weight / sum(weights), 6) for weight in weights]
+
+
+def _other(name: str, value: JsonValue) -> Iterator[Part]:
     """Show what this room knows nothing about."""
     if value is None or value == {} or value == []:
         return
     if isinstance(value, str) and (len(value) > LONGEST_FACT or "\n" in value):
-        yield Text(label, value)
+        yield Text(name, value)
+    elif isinstance(value, dict) and not any(isinstance(v, dict | list) for v in value.values()):
+        told = _told(value)
+        yield Fact(name, told) if len(told) <= LONGEST_FACT else Text(name, told)
     elif isinstance(value, dict | list):
         written = json.dumps(value, ensure_ascii=False)
-        yield Fact(label, written) if len(written) <= LONGEST_FACT else Text(label, written)
+        yield Fact(name, written) if len(written) <= LONGEST_FACT else Text(name, written)
     else:
-        yield Fact(label, _short(value))
+        yield Fact(name, _short(value))
+
+
+def _told(values: Mapping[str, JsonValue]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {_short(value)}" for key, value in values.items())
 
 
 def _short(value: JsonValue) -> str:

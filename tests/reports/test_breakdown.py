@@ -72,14 +72,14 @@ def test_few_items_or_equal_ones_are_not_cut():
 def test_categories_with_metrics_of_their_own_are_not_tabulated_again():
     plain = series()
     assert [table.title for table in tables(plain)] == [
-        "alpaca eval by category", "alpaca eval by difficulty"
+        "AlpacaEval by category", "AlpacaEval by difficulty"
     ]  # fmt: skip
     own = tuple(Metric(name=f"score/{name}", value=1, n=45) for name in ("cooking", "law"))
     with_metrics = Series(
         plain.name,
         {name: one.model_copy(update={"metrics": own}) for name, one in plain.results.items()},
     )
-    assert [table.title for table in tables(with_metrics)] == ["alpaca eval by difficulty"]
+    assert [table.title for table in tables(with_metrics)] == ["AlpacaEval by difficulty"]
     assert [found.by for found in breakdowns(with_metrics)] == ["category", "difficulty"]
 
 

@@ -48,6 +48,12 @@ def test_without_a_baseline_the_loop_begins_with_m0(small_run):
     assert changes(small_run).loop == ("M1", "M0")
 
 
+def test_seeds_alone_are_no_round(small_run):
+    before, made, after = small_run.stages
+    seeded = made.model_copy(update={"metrics": {"seeds": {"ift_rows": 12}}})
+    assert changes(small_run.model_copy(update={"stages": (before, seeded, after)})).loop is None
+
+
 def test_before_a_first_round_there_is_no_loop(half_run, one_model, nothing_yet):
     assert changes(half_run).loop is None
     assert changes(half_run).steps == (("SFT", "M0"), ("M1", "SFT"))

@@ -8,7 +8,7 @@ from harness.records import EvalResult, Failure, ItemResult, Metric, RunRecord, 
 from harness.statistics.intervals import Estimate, net_win
 from reports.changes import changes
 from reports.claim_measures import Measured
-from reports.claims import CLAIMS, claims, gains_nothing, keeps, rises, summary, table
+from reports.claims import CLAIMS, claims, gains_nothing, keeps, rises, summary, table, tally
 
 EVALUATIONS = {
     "alpaca_eval": "win_rate",
@@ -192,7 +192,7 @@ def test_a_model_that_cannot_judge_was_taught_by_eft(whole_run):
     [row] = [
         r for r in next(table(claims(record, changes(record)))).rows if "EFT teaches" in r.label
     ]
-    assert row.cells[1] == "reads 0, then 50 of 50"
+    assert row.cells[1] == "can be read: 0 of SFT, 50 of M1"
     both = run(whole_run, mute, result("judge_agreement", "M1", unread))
     assert verdict(both, "EFT teaches judging") == "not enough evidence"
 
@@ -280,6 +280,7 @@ def test_every_claim_has_a_row_with_its_source_and_the_verdict_marked(whole_run)
     assert (paper.text, paper.interval) == ("+0.438", "[+0.353, +0.522]")
     assert (this.text, second.n) == ("+0.370", (250,))
     assert (mark.text, mark.tone) == ("holds", "better")
+    assert tally(held).startswith("Of 18 claims of Yuan et al. (2024): 3 held, ")
     texts = dict(summary(held).items)
     assert "M2 beats M1 head to head" in texts["Holds (3)"]
     assert sum(int(name.split("(")[1].rstrip(")")) for name in texts) == len(CLAIMS)

@@ -31,10 +31,10 @@ def test_every_main_figure_is_a_row_and_every_model_a_column(whole_run):
     [table] = headlines(with_result(whole_run, alpaca("M3")))
     assert table.columns == ("M0", "SFT", "M1", "M2", "M3")
     rows = {row.label: row for row in table.rows}
-    assert rows["alpaca eval, win rate"].cells[:4] == ("not run",) * 4
-    assert rows["alpaca eval, win rate"].cells[4].value == 41
-    assert rows["alpaca eval, win rate"].failed == (3,)
-    wins = rows["head to head, net win over the one before"]
+    assert rows["AlpacaEval, win rate"].cells[:4] == ("not run",) * 4
+    assert rows["AlpacaEval, win rate"].cells[4].value == 41
+    assert rows["AlpacaEval, win rate"].failed == (3,)
+    wins = rows["Head to head, net win over the one before"]
     assert [cell if isinstance(cell, str) else cell.value for cell in wins.cells] == [
         "not run", "not run", pytest.approx(0.01), pytest.approx(0.37), pytest.approx(0.02)
     ]  # fmt: skip
@@ -58,7 +58,7 @@ def test_one_evaluation_alone_needs_no_second_table(small_run):
 def test_what_a_metrics_note_says_stands_under_its_tables(whole_run):
     noted = with_result(whole_run, alpaca("M3", note="discrete: no token probabilities"))
     [table] = headlines(noted)
-    assert "alpaca eval, win rate: discrete: no token probabilities." in table.note
+    assert "AlpacaEval, win rate: discrete: no token probabilities." in table.note
     series = Series("alpaca_eval", {"M3": alpaca("M3", note="not official LC")})
     assert next(measurements(series, changes(whole_run))).note.startswith(
         "win rate: not official LC."

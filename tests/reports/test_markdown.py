@@ -94,7 +94,7 @@ def test_what_failed_altogether_is_no_number(all_failed):
     page = markdown(all_failed)
     assert "| score | no score | 0 | 6 |" in page
     assert "not a single answer could be scored" in page
-    assert "M0 / examiner: 100% of the items could not be scored (6 no_score)" in page
+    assert "M0, Examiner: nothing (6 no_score)" in page
 
 
 def test_hostile_texts_act_in_no_way(hostile_run):

@@ -5,7 +5,7 @@ from reports.blocks import Figure
 from reports.changes import changes
 from reports.figures import DASH
 from reports.series import Series, evaluations
-from reports.tables import comparisons, costs, differences, label, measurements, parts
+from reports.tables import comparisons, costs, differences, measurements, parts
 
 
 def series(record, name: str) -> Series:
@@ -15,15 +15,9 @@ def series(record, name: str) -> Series:
 def test_parts_of_a_metric_stand_in_a_table_of_their_own(whole_run):
     examiner = series(whole_run, "examiner")
     [table] = measurements(examiner, changes(whole_run))
-    assert [row.label for row in table.rows] == ["score", "length tokens"]
+    assert [row.label for row in table.rows] == ["score", "length (tokens)"]
     [below] = parts(examiner)
-    assert [row.label for row in below.rows] == ["score: math", "score: stem", "score: writing"]
-
-
-def test_a_part_is_labelled_by_all_that_it_is_part_of():
-    assert label("external/expected/pairwise_accuracy") == (
-        "external: expected: pair accuracy, ties left out"
-    )
+    assert [row.label for row in below.rows] == ["score: math", "score: STEM", "score: writing"]
 
 
 def test_a_model_that_was_not_measured_has_no_number(half_run):
@@ -47,7 +41,7 @@ def test_paired_differences_use_only_the_items_both_models_have(whole_run):
     [table] = differences(changes(whole_run))
     assert table.columns == ("SFT - M0", "M1 - SFT", "M2 - M1", "M3 - M2", "M3 - M1")
     score = table.rows[0]
-    assert score.label == "examiner, score"
+    assert score.label == "Examiner, score"
     assert [cell.value for cell in score.cells if isinstance(cell, Figure)] == pytest.approx(
         [1, 0, 1, 0, 1]
     )
@@ -59,7 +53,7 @@ def test_paired_differences_use_only_the_items_both_models_have(whole_run):
 
 def test_item_scores_that_are_no_metric_are_called_that(whole_run):
     [table] = differences(changes(whole_run))
-    assert table.rows[2].label == "judge agreement, mean item score"
+    assert table.rows[2].label == "Judge agreement, mean item score"
 
 
 def test_the_item_metric_must_fit_every_model(whole_run):

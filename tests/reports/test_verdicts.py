@@ -65,7 +65,7 @@ def test_a_whole_run_is_answered_in_a_line_and_then_axis_by_axis(whole_run):
         "tell, general ability was not measured."
     )
     assert sentences["Instruction following"].startswith(
-        "improved from M1 to M3: head to head of M2 over M1 better (+0.37 [+0.30, +0.44]), "
+        "improved from M1 to M3: Head to head, M2 over M1, better (+0.37 [+0.30, +0.44]), "
     )
     assert sentences["General ability"].startswith("not measured: nlp_benchmarks would")
 

@@ -2,6 +2,8 @@
 
 const LISTED = 60;
 const SHOWN = 20000;
+const LONG_VERDICT = 600;
+const EARLIER = /^answer to turn /;
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** Make what cannot be seen, or could act, visible. */
@@ -29,6 +31,14 @@ function number(value) {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
 }
 
+/** A share of 1, as a bar and in percent; what is neither nothing nor all is not written so. */
+function bar(share, label) {
+  const percent = (100 * share).toFixed(1);
+  const written = percent === "0.0" && share > 0 ? "< 0.1" : percent === "100.0" && share < 1 ? "> 99.9" : percent;
+  return make("span", { class: "bar" },
+    make("meter", { min: 0, max: 1, value: share, "aria-label": label }), ` ${written} %`);
+}
+
 class Browser {
   constructor(index, texts) {
     this.index = index;
@@ -38,13 +48,13 @@ class Browser {
     this.more = document.getElementById("more");
     this.count = document.getElementById("count");
     this.article = document.getElementById("sample");
-    this.view = "all";
+    this.view = "two";
     this.flipped = false;
     this.found = [];
     this.chosen = null;
     this.asked = 0;
     this.evaluation = index.evaluations[0];
-    this.fill("evaluation", index.evaluations.map((e, k) => [k, `${e.name} (${e.samples.length})`]));
+    this.fill("evaluation", index.evaluations.map((e, k) => [k, visible(`${e.title} (${e.samples.length})`)]));
     this.suit();
     this.form.addEventListener("input", (event) => this.changed(event.target.name));
     this.form.addEventListener("submit", (event) => event.preventDefault());
@@ -52,10 +62,10 @@ class Browser {
     window.addEventListener("hashchange", () => this.follow());
     document.addEventListener("keydown", (event) => this.pressed(event));
     document.getElementById("unbrowsed").hidden = true;
-    document.getElementById("browser").hidden = false;
+    for (const id of ["browser", "keys"]) document.getElementById(id).hidden = false;
     this.form.hidden = false;
     this.search();
-    if (!this.follow()) this.choose(this.found[0], false);
+    this.follow();
   }
 
   get a() { return Number(this.form.elements.model.value); }
@@ -104,13 +114,12 @@ class Browser {
       this.suit();
     }
     if (name === "model" || name === "other") this.compare();
-    this.search();
-    if (name === "evaluation" || !this.chosen) this.choose(this.found[0], false);
-    else if (name === "model" || name === "other") this.show();
+    this.search(name === "evaluation" || name === "order");
+    if (name === "model" || name === "other") this.show();
   }
 
-  /** Find the samples that every filter lets through. */
-  search() {
+  /** Find the samples that every filter lets through; choose one where the chosen is none of them. */
+  search(anew = false) {
     const { elements } = this.form;
     const sought = elements.search.value.trim().toLowerCase();
     if (sought && !this.texts.ready) {
@@ -135,6 +144,7 @@ class Browser {
     this.extend();
     this.count.textContent = `${this.found.length.toLocaleString("en")} of ${
       this.evaluation.samples.length.toLocaleString("en")} samples`;
+    if (anew || !this.found.includes(this.chosen)) this.choose(this.found[0], false);
     document.documentElement.dataset.filtered = (performance.now() - began).toFixed(1);
   }
 
@@ -169,6 +179,11 @@ class Browser {
   /** Each model's outcome in a few characters; those of the two that are compared stand out. */
   chips(sample) {
     const other = this.names[this.b];
+    const game = this.kind === "game" && this.game(sample, this.a);
+    if (game) {
+      return [make("span", { class: `chip two ${this.tone(game)}` },
+        `${visible(this.names[this.a])} ${this.worth(game)} against ${visible(other)}`)];
+    }
     return this.names.map((name, k) => {
       const entry = entryOf(sample, k, k === this.a ? other : undefined);
       if (!entry) return null;
@@ -178,10 +193,27 @@ class Browser {
     }).filter(Boolean);
   }
 
+  /** How one of the two models did against the other, said from its own side. */
+  game(sample, model) {
+    const rival = model === this.a ? this.b : this.a;
+    const own = (k, against) => sample[ENTRIES].find((e) => e[MODEL] === k && e[AGAINST] === this.names[against]);
+    const played = own(model, rival);
+    if (played || model === rival) return played ?? null;
+    const back = own(rival, model);
+    if (!back) return null;
+    const turned = [...back];
+    [turned[MODEL], turned[AGAINST]] = [model, this.names[rival]];
+    if (back[VALUE] !== null) turned[VALUE] = 1 - back[VALUE];
+    return turned;
+  }
+
   worth(entry) {
     if (entry[FAILURE] !== null) return visible(entry[FAILURE]);
     if (entry[VALUE] === null) return "–";
     if (this.kind === "game") return entry[VALUE] === 1 ? "wins" : entry[VALUE] === 0 ? "loses" : "ties";
+    if (this.kind === "preference") {
+      return { 0: "loses", 50: "ties", 100: "wins" }[entry[VALUE]] ?? `${number(entry[VALUE])} %`;
+    }
     if (this.kind === "answer") return entry[VALUE] === 1 ? "right" : "wrong";
     return number(entry[VALUE]);
   }
@@ -207,7 +239,8 @@ class Browser {
       this.changed("evaluation");
     }
     this.choose(sample, false);
-    this.article.scrollIntoView({ block: "nearest" });
+    this.reveal();
+    this.article.scrollIntoView({ block: "start", behavior: "instant" });
     return true;
   }
 
@@ -234,11 +267,7 @@ class Browser {
     if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     const step = { j: 1, k: -1 }[event.key];
     if (step) {
-      const next = this.found[this.found.indexOf(this.chosen) + step];
-      if (!next) return;
-      while (this.list.children.length <= this.found.indexOf(next)) this.extend();
-      this.choose(next, true);
-      this.list.children[this.found.indexOf(next)].scrollIntoView({ block: "nearest" });
+      this.step(step);
     } else if (event.key === "f") {
       this.flipped = this.view === "flip" ? !this.flipped : this.flipped;
       this.view = "flip";
@@ -247,6 +276,24 @@ class Browser {
       event.preventDefault();
       this.form.elements.search.focus();
     }
+  }
+
+  /** Go on, or back, in the list. */
+  step(by) {
+    const next = this.found[this.found.indexOf(this.chosen) + by];
+    if (!next) return;
+    this.choose(next, true);
+    this.reveal();
+  }
+
+  /** Bring the chosen sample's line into the list's view; the page itself stays where it is. */
+  reveal() {
+    const place = this.found.indexOf(this.chosen);
+    if (place < 0) return;
+    while (this.list.children.length <= place) this.extend();
+    const box = this.list.parentElement;
+    const line = this.list.children[place];
+    box.scrollTop += line.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 3;
   }
 
   /** Show the chosen sample whole. */
@@ -260,23 +307,33 @@ class Browser {
   }
 
   async drawing(sample) {
-    const titled = `${this.evaluation.name}: ${sample[CATEGORY] ?? "sample"}`;
+    const place = this.found.indexOf(sample);
+    const go = (text, by) => make("button", {
+      type: "button", disabled: !this.found[place + by], "aria-label": by < 0 ? "previous" : "next", click: () => this.step(by),
+    }, text);
     const head = make("header", {},
-      make("h3", {}, visible(titled)),
-      make("a", { href: this.address(sample), class: "address" }, visible(sample[ID])),
+      make("h3", {}, visible([this.evaluation.title, sample[CATEGORY]].filter(Boolean).join(": "))),
+      make("a", { href: this.address(sample), class: "address", title: "The address of this sample" },
+        visible(sample[ID])),
+      make("span", { class: "steps" }, go("\u2190", -1),
+        place < 0 ? "" : ` ${(place + 1).toLocaleString("en")} of ${this.found.length.toLocaleString("en")} `, go("\u2192", 1)),
       this.views());
-    const columns = this.columns(sample).map((model) => this.column(sample, model));
+    const shown = this.columns(sample);
+    const columns = shown.map((model) => this.column(sample, model, shown));
+    const texts = sample[SHARED].filter(([kind]) => kind === "text");
+    const rest = sample[SHARED].filter(([kind]) => kind !== "text");
     return [
       head,
       await this.text("asked", sample[PROMPT], "prompt"),
+      make("div", { class: "shared" }, ...await this.parts(texts)),
       make("div", { class: `columns ${this.view}` }, ...await Promise.all(columns)),
-      ...await this.parts(sample[SHARED]),
+      ...await this.parts(rest),
     ];
   }
 
   views() {
     const [a, b] = [visible(this.names[this.a]), visible(this.names[this.b])];
-    const ways = [["all", "all models"], ["two", `${a} and ${b}`], ["flip", `flip ${a} and ${b}`]];
+    const ways = [["two", `${b} and ${a}`], ["flip", "flip the two"], ["all", "all models"]];
     return make("div", { class: "views", role: "group", "aria-label": "Which models" },
       ...ways.map(([view, text]) => make("button", {
         type: "button",
@@ -298,31 +355,39 @@ class Browser {
   }
 
   /** One model: its answer once, then what was made of it, against each other model. */
-  async column(sample, model) {
+  async column(sample, model, shown) {
     const entries = sample[ENTRIES].filter((entry) => entry[MODEL] === model);
-    const compared = (entry) => Number(entry[AGAINST] !== this.names[this.b]);
+    const rival = this.names[model === this.a ? this.b : this.a];
+    const compared = (entry) => Number(entry[AGAINST] !== rival);
     entries.sort((x, y) => compared(x) - compared(y));
-    const outcomesOf = entries.map((entry) => make("span", { class: `chip two ${this.tone(entry)}` },
+    const game = this.view === "all" ? null : this.game(sample, model);
+    const outcomesOf = (game ? [game] : entries).map((entry) => make("span", { class: `chip two ${this.tone(entry)}` },
       `${this.worth(entry)}${entry[AGAINST] === null ? "" : ` against ${visible(entry[AGAINST])}`}`));
+    const beside = new Set(sample[ENTRIES].filter((e) => e[MODEL] !== model && shown.includes(e[MODEL])).map((e) => e[ANSWER]));
     const judged = await Promise.all(entries.map(async (entry) => {
-      const parts = await this.parts(entry[PARTS]);
+      const parts = await this.parts(entry[PARTS].filter(([kind, label, text]) => (
+        !EARLIER.test(label) && !(kind === "text" && label.startsWith("opponent answer") && beside.has(text)))));
       if (!parts.length) return null;
       if (entry[AGAINST] === null) return make("div", { class: "judged" }, ...parts);
-      const open = entries.length === 1 || entry[AGAINST] === this.names[this.b];
+      const open = entries.length === 1 || entry[AGAINST] === rival;
       return make("details", { class: "judged", open },
         make("summary", {}, `against ${visible(entry[AGAINST])}`), ...parts);
     }));
+    const [first] = entries;
+    const earlier = first[PARTS].filter(([, label]) => EARLIER.test(label));
     return make("section", { class: "column", "aria-label": visible(this.names[model]) },
       make("h4", {}, visible(this.names[model]), " ", ...outcomesOf),
-      await this.text("answer", entries[0][ANSWER], "answer", entries[0][LENGTH]),
+      ...await this.parts(earlier),
+      first[FAILURE] !== null && !first[LENGTH] ? null : await this.text("answer", first[ANSWER], "answer", first[LENGTH]),
       ...judged);
   }
 
   async parts(parts) {
     const facts = parts.filter(([kind]) => kind === "fact");
-    const drawn = await Promise.all(parts.filter(([kind]) => kind !== "fact").map((part) => (
-      part[0] === "verdict" ? this.verdict(part) : this.text(part[1], part[2], "beside")
-    )));
+    const drawn = await Promise.all(parts.filter(([kind]) => kind !== "fact").map((part) => {
+      if (part[0] === "verdict") return this.verdict(part);
+      return part[0] === "choices" ? this.choices(part) : this.text(part[1], part[2], "beside");
+    }));
     if (facts.length) {
       drawn.push(make("dl", { class: "facts" }, ...facts.map(([, name, text]) => (
         make("div", {}, make("dt", {}, visible(name)), make("dd", {}, visible(text)))
@@ -331,11 +396,22 @@ class Browser {
     return drawn;
   }
 
+  /** Given answers, each with its share of the likelihood of all. */
+  async choices([, options]) {
+    const lines = await Promise.all(options.map(async ([text, told, share]) => {
+      const answer = visible(await this.texts.get(text));
+      return make("li", {}, make("span", { dir: "auto" }, answer),
+        share === null ? null : bar(share, `likelihood of ${answer}`),
+        make("span", { class: "under" }, visible(told)));
+    }));
+    return make("div", { class: "text" },
+      make("p", { class: "name" }, "choices, and the share of their likelihood that each has"),
+      make("ol", { class: "choices" }, ...lines));
+  }
+
   async verdict([, name, text, read, probabilities]) {
     const bars = probabilities.map(([token, p]) => make("li", {},
-      make("code", {}, visible(token)),
-      make("meter", { min: 0, max: 1, value: p, "aria-label": `probability of ${visible(token)}` }),
-      ` ${(100 * p).toFixed(1)} %`));
+      make("code", {}, visible(token)), bar(p, `probability of ${visible(token)}`)));
     return make("div", { class: "verdict" },
       await this.text(`${name}${read ? `: ${read}` : ""}`, text, "said"),
       bars.length ? make("ul", { class: "bars" }, ...bars) : null);
@@ -345,8 +421,13 @@ class Browser {
   async text(name, reference, kind, length = null) {
     const whole = visible(await this.texts.get(reference));
     const pre = make("pre", { class: kind, dir: "auto" }, whole.slice(0, SHOWN) || "(empty)");
-    const size = length === null ? "" : `, ${length.toLocaleString("en")} characters`;
+    const size = length === null ? "" : `, ${length.toLocaleString("en")} character${length === 1 ? "" : "s"}`;
     const box = make("div", { class: "text" }, make("p", { class: "name" }, visible(`${name}${size}`)), pre);
+    if (kind === "said" && whole.length > LONG_VERDICT) {
+      pre.classList.add("clamped");
+      box.append(make("button", { type: "button", click: (event) => { pre.classList.remove("clamped"); event.target.remove(); } },
+        "Show the whole verdict"));
+    }
     if (whole.length > SHOWN) {
       const left = (whole.length - SHOWN).toLocaleString("en");
       const rest = make("button", { type: "button", click: () => { pre.textContent = whole; rest.remove(); } },

@@ -14,7 +14,7 @@ function kindOf(evaluation) {
   if (values.every((value) => value === 0 || value === 1)) return "answer";
   const [first] = evaluation.samples;
   const beside = [...first[SHARED], ...first[ENTRIES][0][PARTS]];
-  return beside.some(([, label]) => label.startsWith("reference output")) ? "preference" : "points";
+  return beside.some(([kind, label]) => kind === "text" && label.startsWith("reference output")) ? "preference" : "points";
 }
 
 /** The entry of a model: in games that against the other, where there is one. */
@@ -102,9 +102,10 @@ function orders(kind, a, b, names) {
 
 /** Whether a sample holds one of these texts, or the sought words in its id. */
 function holds(sample, texts, sought) {
-  const inParts = (parts) => parts.some((part) => (
-    part[0] === "fact" ? part[2].toLowerCase().includes(sought) : texts.has(part[2])
-  ));
+  const inParts = (parts) => parts.some((part) => {
+    if (part[0] === "choices") return part[1].some(([text]) => texts.has(text));
+    return part[0] === "fact" ? part[2].toLowerCase().includes(sought) : texts.has(part[2]);
+  });
   return texts.has(sample[PROMPT])
     || sample[ID].toLowerCase().includes(sought)
     || inParts(sample[SHARED])

@@ -74,7 +74,7 @@ def test_a_whole_run_has_its_drawings_in_reading_order(whole_run):
         for section, charts in gallery(whole_run, changes(whole_run)).items()
     }
     assert found == {
-        "What it shows": ["series"],
+        "At a glance": ["series"],
         "From model to model": ["differences"],
         "Instruction following": ["head-to-head"],
         "Judging": ["judging"],
@@ -87,7 +87,7 @@ def test_a_whole_run_has_its_drawings_in_reading_order(whole_run):
 def test_the_series_shows_every_axis_and_how_each_model_compares(whole_run):
     series = drawn(whole_run)["series"]
     written = texts(series)
-    assert {"Instruction following", "Judging", "Model against model"} <= set(written)
+    assert {"Examiner", "Judge agreement", "Head to head"} <= set(written)
     assert "4.19" in written
     assert "M2: better than the one before" in titles(series)
     assert "M3: no clear change" in titles(series)

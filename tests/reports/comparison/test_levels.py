@@ -31,7 +31,7 @@ def test_models_stand_in_the_order_of_the_longest_run(make, seeds):
 
 
 def test_the_paper_stands_below_the_runs_and_says_where_it_is_from(seeds):
-    table = tables(seeds)["judge agreement, pair accuracy, ties left out"]
+    table = tables(seeds)["Judge agreement, pair accuracy, ties left out"]
     assert [row.label for row in table.rows] == [
         "seed0 (3 seeds)",
         "· s.d. over seeds",
@@ -43,7 +43,7 @@ def test_the_paper_stands_below_the_runs_and_says_where_it_is_from(seeds):
 
 
 def test_net_wins_are_over_the_round_before(seeds):
-    table = tables(seeds)["head to head, net win over the round before"]
+    table = tables(seeds)["Head to head, net win over the round before"]
     assert table.rows[0].cells[:2] == ("\N{EN DASH}", "\N{EN DASH}")
     assert table.rows[0].cells[3].value == pytest.approx(21 / 40)
     assert table.rows[-1].cells[3].value == 0.438
@@ -51,17 +51,17 @@ def test_net_wins_are_over_the_round_before(seeds):
 
 def test_one_run_has_its_own_interval(make):
     table = tables([NamedRun("a", make(0)), NamedRun("b", make(0, options={"rubric": "x"}))])
-    row = table["examiner, score"].rows[0]
+    row = table["Examiner, score"].rows[0]
     assert (row.cells[4].low, row.cells[4].high) == pytest.approx((3.1, 3.3))
 
 
 def test_judges_never_share_a_table(make):
     one = NamedRun("a", make(0, judge="gpt-6-sol"))
     other = NamedRun("b", make(0, protocol="p2", judge="gpt-6-luna", options={"rubric": "x"}))
-    found = [title for title in tables([one, other]) if title.startswith("examiner, score")]
+    found = [title for title in tables([one, other]) if title.startswith("Examiner, score")]
     assert found == [
-        "examiner, score, protocol p1, judged by gpt-6-sol",
-        "examiner, score, protocol p2, judged by gpt-6-luna",
+        "Examiner, score, protocol p1, judged by gpt-6-sol",
+        "Examiner, score, protocol p2, judged by gpt-6-luna",
     ]
 
 
@@ -69,7 +69,7 @@ def test_a_run_that_is_not_finished_counts_as_fewer_seeds(seeds):
     half = NamedRun(
         "half", seeds[1].record.model_copy(update={"stages": seeds[1].record.stages[:5]})
     )
-    table = tables([seeds[0], half, seeds[2]])["examiner, score"]
+    table = tables([seeds[0], half, seeds[2]])["Examiner, score"]
     assert "seed0 (3 seeds): M3 was measured in 2 of 3 seeds." in table.note
 
 
@@ -78,7 +78,7 @@ def test_steps_are_within_each_run(seeds):
     [table] = step_tables(list(steps(quantities(found), found, names(found))))
     score, higher = table.rows[:2]
     assert table.columns == ("SFT - M0", "M1 - SFT", "M2 - M1", "M3 - M2")
-    assert score.label == "examiner, score"
+    assert score.label == "Examiner, score"
     assert score.cells[2].value == pytest.approx(0.5 + 0.1 * 54 / 40)
     assert score.cells[2].tone == "better"
     assert higher.cells[2] == "3 of 3"

@@ -137,7 +137,7 @@ def test_a_megabyte_without_a_space_neither_widens_the_page_nor_is_lost(page, wr
 
 def test_filters_find_what_they_say(page, written, whole_run):
     opened(page, written(whole_run))
-    choose(page, evaluation="examiner (120)")
+    choose(page, evaluation="Examiner (120)")
     assert count(page) == 120
     choose(page, category="math")
     assert count(page) == 40
@@ -157,6 +157,9 @@ def test_filters_find_what_they_say(page, written, whole_run):
 def test_two_models_are_flipped_in_place(page, written, whole_run):
     opened(page, written(whole_run))
     answer = page.locator("#sample pre.answer")
+    assert answer.all_inner_texts() == ["The dog barks M2.", "The dog barks M3."]
+    page.get_by_role("button", name="all models").click()
+    page.locator("#sample h4", has_text="SFT").wait_for()
     assert answer.count() == 5
     page.keyboard.press("f")
     page.locator("#sample h4", has_text="M3").wait_for()
@@ -173,6 +176,70 @@ def test_every_sample_has_an_address(page, written, whole_run):
     page.keyboard.press("j")
     page.locator("#sample .address", has_text="w078").wait_for()
     assert page.url.endswith("#sample=examiner/w078")
+
+
+def test_an_address_brings_its_sample_into_view(page, written, whole_run):
+    opened(page, f"{written(whole_run)}#sample=examiner/w119")
+    page.locator("#sample .address", has_text="w119").wait_for()
+    line = page.locator("#found [aria-current]")
+    for part in (page.locator("#sample h3"), line):
+        box = part.bounding_box()
+        assert 0 < box["y"] < 900 - box["height"]
+
+
+def test_another_order_shows_what_comes_first_in_it(page, written, whole_run):
+    opened(page, written(whole_run))
+    choose(page, order="biggest losses of M3")
+    first = page.locator("#found .line").first.get_attribute("data-id")
+    page.locator("#sample .address", has_text=first).wait_for()
+    page.get_by_role("button", name="next").click()
+    page.locator("#sample .steps", has_text="2 of 120").wait_for()
+
+
+def test_a_game_is_said_from_both_sides_with_one_answer_each(page, written):
+    game = ItemResult(
+        id="g",
+        answer="So too.",
+        outcome=Score(value=1),
+        against="M0",
+        details={
+            "prompt": "Why?",
+            "opponent_answer": "So.",
+            "verdicts": [{"text": "[[A]]", "value": 1.0, "order": "own answer first"}],
+        },
+    )
+    other = game.model_copy(update={"answer": "So.", "against": "SFT"})
+    stages = tuple(
+        StageResult(
+            stage=Stage(iteration=number, kind="evaluate"),
+            model=ref(model),
+            evaluations=(
+                EvalResult(
+                    evaluation="head_to_head", model=model, protocol="p", metrics=(), items=(item,)
+                ),
+            ),
+        )
+        for number, (model, item) in enumerate((("M0", other), ("M1", game)))
+    )
+    opened(page, written(RunRecord(request={}, environment={}, stages=stages)))
+    page.locator("#sample [aria-label=M1] h4").wait_for()
+    assert page.locator("#sample h4").all_inner_texts() == [
+        "M0 loses against M1", "M1 wins against M0"
+    ]  # fmt: skip
+    assert page.locator("#sample pre.answer").all_inner_texts() == ["So.", "So too."]
+    details = page.locator("#sample [aria-label=M1] details[open]").inner_text()
+    assert "own answer first: wins" in details
+    assert "opponent answer" not in details
+
+
+def test_print_is_light_and_unfolded(page, written, whole_run):
+    opened(page, written(whole_run))
+    page.locator("#theme").click()
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    assert page.locator("main > section:not(#samples) details:not([open])").count() == 0
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
 def test_the_keyboard_reaches_everything(page, written, whole_run):

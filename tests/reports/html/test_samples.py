@@ -1,5 +1,7 @@
+from math import log
+
 from harness.records import EvalResult, Failure, ItemResult, RunRecord, Score, Stage, StageResult
-from reports.html.samples import Fact, Text, Verdict, parts, sampled
+from reports.html.samples import Choices, Fact, Text, Verdict, parts, sampled
 from tests.reports.conftest import ref
 
 
@@ -57,7 +59,7 @@ def test_games_are_entries_of_one_sample_each_with_both_verdicts():
         part for part in (*sample.shared, *sample.entries[0].parts) if type(part) is Verdict
     ]
     assert verdicts == [
-        Verdict("verdict 1, own answer first", "A", "1"),
+        Verdict("verdict 1, own answer first", "A", "wins"),
         Verdict("verdict 2", "?"),
     ]
 
@@ -89,10 +91,18 @@ def test_a_run_of_an_earlier_version_shows_its_verdicts_too():
 
 
 def test_given_answers_stand_with_how_likely_they_were():
-    choice = {"text": "three", "logprob": -11.2601, "per_character": -0.75}
-    assert [*parts(item(choices=[choice]))] == [
-        Text("choice 1: logprob -11.26, per character -0.75", "three")
+    choices = [{"text": "three", "logprob": -1.0, "per_character": -0.75}, {"text": "two"}]
+    assert [*parts(item(choices=choices))] == [
+        Choices((("three", "logprob -1, per character -0.75", None), ("two", "", None)))
     ]
+    choices = [{"text": "three", "logprob": -1.0}, {"text": "two", "logprob": -1.0 - log(3)}]
+    [told] = parts(item(choices=choices))
+    assert [share for _, _, share in told.options] == [0.75, 0.25]
+
+
+def test_the_same_verdict_several_times_over_is_shown_once():
+    told = [*parts(item(verdicts=["Score: 4", "Score: 5", "Score: 4"]))]
+    assert told == [Verdict("verdicts 1, 3", "Score: 4"), Verdict("verdict 2", "Score: 5")]
 
 
 def test_ranked_responses_stand_with_their_scores_and_verdicts():
@@ -109,7 +119,7 @@ def test_what_a_stranger_keeps_is_shown_under_its_own_name():
     told = [*parts(item(mood="calm", table={"a": 1}, essay="long " * 40, nothing=None, sure=True))]
     assert told == [
         Fact("mood", "calm"),
-        Fact("table", '{"a": 1}'),
+        Fact("table", "a 1"),
         Text("essay", "long " * 40),
         Fact("sure", "yes"),
     ]
