@@ -85,7 +85,7 @@ class Sample:
     category: str | None
     prompt: str
     shared: tuple[Part, ...]
-    """What is the same in all entries."""
+    """What is the same in all entries; a verdict is always of one, even where all read alike."""
     entries: tuple[Entry, ...]
 
 
@@ -115,7 +115,11 @@ def _samples(series: Series) -> Iterator[Sample]:
             by_id.setdefault(item.id, []).append((model, item))
     for id, found in by_id.items():
         laid_out = [tuple(parts(item)) for _, item in found]
-        shared = tuple(part for part in laid_out[0] if all(part in other for other in laid_out))
+        shared = tuple(
+            part
+            for part in laid_out[0]
+            if not isinstance(part, Verdict) and all(part in other for other in laid_out)
+        )
         yield Sample(
             id=id,
             category=_category(found[0][1].category),
