@@ -245,7 +245,7 @@ def _longer_is_better(series: Series, names: tuple[str, ...]) -> Iterator[str]:
 def _correlation(pairs: list[tuple[float, float]]) -> float | None:
     try:
         return correlation(*zip(*pairs, strict=True))
-    except StatisticsError:  # all as long, or all as good
+    except (StatisticsError, OverflowError):  # all as long, all as good, or beyond reckoning
         return None
 
 

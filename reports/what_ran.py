@@ -9,6 +9,9 @@ from reports.blocks import Block, Points
 from reports.figures import duration, plain, visible
 from reports.series import chosen, evaluations, missing_stages, models
 
+MOST_STAGES = 6
+"""Of those to come, how many are named."""
+
 
 def state(record: RunRecord) -> str:
     """Say how far the run is."""
@@ -20,9 +23,12 @@ def state(record: RunRecord) -> str:
     if not done:
         return "Not a single stage has finished yet: give the same command again to continue."
     if missing:
+        shown = [*map(str, missing[:MOST_STAGES])]
+        if len(missing) > MOST_STAGES:
+            shown.append(f"and {len(missing) - MOST_STAGES:,} more")
         return (
             f"Not finished: {done} of {done + len(missing)} stages are done; still to come: "
-            f"{', '.join(map(str, missing))}. Give the same command again to continue."
+            f"{', '.join(shown)}. Give the same command again to continue."
         )
     names = ", ".join(model.name for model in models(record))
     return f"Finished: {done} stage{'s' if done > 1 else ''}, models {names}."
