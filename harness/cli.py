@@ -28,6 +28,7 @@ from harness.remote.command import judge
 from harness.run import run as run_stages
 from harness.store import Store
 from harness.submissions.command import submit
+from harness.view import printable
 
 app = typer.Typer(
     help="Measure language models, and improve them between measurements.",
@@ -228,4 +229,5 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
-        sys.exit(f"harness: {error}")
+        # It may name what is in somebody's files, which must not steer the terminal.
+        sys.exit(f"harness: {printable(str(error))}")

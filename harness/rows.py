@@ -93,7 +93,7 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
         try:
             entry = json.loads(line)
             rows[entry["key"]] = entry["row"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{path}, line {number}, is not a row of this log ({error}); "
                 "restore the file, or delete it to compute its rows again"

@@ -21,6 +21,7 @@ a run reads it strictly; `record`, for those who look, leaves out what cannot be
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ class Store:
             StoreError: it would.
         """
         self._check_free()
-        if (self.folder / "request.json").exists():
+        if _exists(self.folder / "request.json"):
             self._compare(_read_json(self.folder / "request.json"), request)
         if answers_from is None:
             return
@@ -173,7 +174,7 @@ class Store:
 
     def _pin(self, request: Mapping[str, Any]) -> None:
         path = self.folder / "request.json"
-        if path.exists():
+        if _exists(path):
             self._compare(_read_json(path), request)
         write_json(path, request)
 
@@ -241,7 +242,7 @@ class Store:
         found: dict[str, list[str]] = {}
         for stage in stages:
             path = self.stage_folder(stage) / "trained_on.json"
-            kept = _read_json(path) if path.exists() else {}
+            kept = _read_json(path) if _exists(path) else {}
             # Older runs have a list, which does not say what belongs to which set.
             sets = {str(stage): kept} if isinstance(kept, list) else kept
             for name, prompts in sets.items():
@@ -333,7 +334,7 @@ class Store:
             StoreError: there is no run here, or its request is damaged.
         """
         path = self.folder / "request.json"
-        if not path.exists():
+        if not _exists(path):
             raise StoreError(f"{self.folder} holds no run (no request.json); give a run's folder")
         request, unreadable = _read_object(path), list[str]()
 
@@ -346,7 +347,8 @@ class Store:
 
         def optional(name: str) -> dict[str, Any]:
             file = self.folder / name
-            return attempt(partial(_read_object, file), {}) if file.exists() else {}
+            there = attempt(partial(_exists, file), False)
+            return attempt(partial(_read_object, file), {}) if there else {}
 
         results: list[StageResult] = []
         for stage in self._begun():
@@ -407,7 +409,8 @@ def _evaluations(
     result: StageResult, request: Mapping[str, Any]
 ) -> Iterator[tuple[Stage, str, str]]:
     """Name the evaluations of a stage's models: each is on disk once, in a file of its own."""
-    choices = [choice for choice in request.get("evaluations", ()) if isinstance(choice, dict)]
+    asked = request.get("evaluations")  # by another version perhaps
+    choices = [one for one in asked if isinstance(one, dict)] if isinstance(asked, list) else []
     for model, choice in product((*result.comparators, result.model), choices):
         yield result.stage, model.name, choice.get("label") or choice.get("name", "")
 
@@ -446,9 +449,16 @@ def _relocated(result: StageResult, move: Callable[[str], str]) -> StageResult:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_text(encoding="utf-8"), parse_int=_whole_number)
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it, or begin anew") from error
+
+
+def _whole_number(digits: str) -> int:
+    """Read an integer; one that no float can hold is damage, and cannot be reckoned with."""
+    if len(digits) > sys.float_info.max_10_exp:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -459,7 +469,14 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _read_record(kind: type[R], path: Path) -> R | None:
-    return _checked(kind, _read_json(path), path) if path.exists() else None
+    return _checked(kind, _read_json(path), path) if _exists(path) else None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a folder that is not ours to look into, a name that is too long
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _checked(kind: type[R], value: Any, path: Path) -> R:

@@ -333,7 +333,7 @@ def _together(series: Series, later: str, earlier: str) -> Iterator[tuple[float,
 def _correlation(pairs: list[tuple[float, float]]) -> float | None:
     try:
         return correlation(*zip(*pairs, strict=True))
-    except StatisticsError:  # all as long, or all as good
+    except (StatisticsError, OverflowError):  # all as long, all as good, or beyond reckoning
         return None
 
 

@@ -66,6 +66,8 @@ def ranged(counts: Sequence[int]) -> str:
 
 def duration(seconds: float) -> str:
     """Write a time as a person says it."""
+    if not math.isfinite(seconds):
+        return "not finite"
     if seconds < 59.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     whole = round(seconds)

@@ -25,7 +25,7 @@ MAIN: dict[str, tuple[str, ...]] = {
 
 
 def headlines(record: RunRecord) -> Iterator[Table]:
-    """Tabulate the main figures; nothing where a single evaluation ran, which shows its own."""
+    """Tabulate the main figures; nothing where a single evaluation ran, or only strangers'."""
     measured = evaluations(record)
     if len(measured) < 2:
         return
@@ -45,6 +45,8 @@ def headlines(record: RunRecord) -> Iterator[Table]:
         for series in measured
         if "net_win" in series.comparison_metrics
     ]
+    if not found:
+        return
     yield Table(
         title="Main figures",
         columns=names,

@@ -16,7 +16,7 @@ from reports.charts.gallery import gallery
 from reports.findings import findings
 from reports.headlines import headlines
 from reports.loop import loop
-from reports.series import evaluations, models
+from reports.series import Series, evaluations, models
 from reports.verdicts import verdicts
 from reports.what_ran import environment, state, what_ran
 
@@ -107,11 +107,16 @@ def _no_loop(record: RunRecord) -> str:
     return "Nothing has been trained in this run."
 
 
+def _has_metrics(series: Series) -> bool:
+    return any(result.metrics for result in series.results.values())
+
+
 def _measurements(record: RunRecord, found: Changes) -> tuple[Block, ...]:
     series = evaluations(record)
     if not series:
         return ("Nothing was measured in this run, so far.",)
     blocks: list[Block] = [table for one in series for table in tables.measurements(one, found)]
+    blocks += [f"{one.name} reported no metric." for one in series if not _has_metrics(one)]
     measured = {model for one in series for model in one.results}
     blocks += [
         f"{model.name} was not measured." for model in models(record) if model.name not in measured

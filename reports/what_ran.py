@@ -19,6 +19,8 @@ _LONGEST = 4 * LONGEST_TEXT
 """Characters of a line: judges and files are named whole."""
 _TRAINING_DATA = {"ift": "IFT", "eft": "EFT", "file": "prompts"}
 """What a trainer's request calls the data it learns from, and what they are called here."""
+MOST_STAGES = 6
+"""Of those to come, how many are named."""
 
 
 def state(record: RunRecord) -> str:
@@ -31,9 +33,12 @@ def state(record: RunRecord) -> str:
     if not done:
         return "Not a single stage has finished yet: give the same command again to continue."
     if missing:
+        shown = [*map(str, missing[:MOST_STAGES])]
+        if len(missing) > MOST_STAGES:
+            shown.append(f"and {len(missing) - MOST_STAGES:,} more")
         return (
             f"Not finished: {done} of {done + len(missing)} stages are done; still to come: "
-            f"{', '.join(map(str, missing))}. Give the same command again to continue."
+            f"{', '.join(shown)}. Give the same command again to continue."
         )
     names = ", ".join(model.name for model in models(record))
     return f"Finished: {done} stage{'s' if done > 1 else ''}, models {names}."

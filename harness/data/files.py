@@ -103,7 +103,7 @@ def _json_lines(source: str, data: bytes) -> Table:
         place = f"line {number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{source}, {place}, is not JSON ({error}); mend or delete that line"
             ) from error
@@ -123,6 +123,8 @@ def _json_list(source: str, data: bytes) -> Table:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise DataError(f"{source}, line {line}, is not UTF-8 ({error.reason})") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{source} is not JSON that can be read ({error})") from error
     if not isinstance(values, list):
         raise DataError(f"{source} holds a single JSON value; wanted a list of objects")
     places = [f"entry {number}" for number in range(1, len(values) + 1)]

@@ -36,10 +36,16 @@ def entry(store: Store, model: str | None = None, name: str | None = None) -> En
         )
     there = ", ".join(measured)
     rounds = max(s.stage.iteration for s in record.stages if s.stage.kind == "evaluate")
-    if model is None and record.request.get("iterations") != rounds:
+    asked = record.request.get("iterations")
+    if model is None and not isinstance(asked, int):
         raise ConfigError(
-            f"{store.folder} is not finished: round {rounds} of {record.request.get('iterations')} "
-            f"is the last one measured; continue it, or name a model with --model ({there})"
+            f"the request of {store.folder} does not say how many rounds were to come, so that "
+            f"its last model is not known; name one with --model ({there})"
+        )
+    if model is None and asked != rounds:
+        raise ConfigError(
+            f"{store.folder} is not finished: round {rounds} of {asked} is the last one measured; "
+            f"continue it, or name a model with --model ({there})"
         )
     chosen = model or list(measured)[-1]
     if chosen not in measured:

@@ -56,7 +56,8 @@ class AlpacaEval:
         result = published.result(entry, "alpaca_eval", self.config.evaluation)
         name = published.one_word(entry)
         outputs = published.read_rows(entry, result, "model_outputs.json")
-        annotations = published.read_rows(entry, result, "annotations.json")
+        told = ("annotator", "generator_1")
+        annotations = published.read_rows(entry, result, "annotations.json", told)
         if not annotations:
             raise DataError(f"{entry.model.name} has no output to any instruction: nothing to send")
         judge = published.file_name(private.scrub(annotations[0]["annotator"]))
@@ -68,10 +69,10 @@ class AlpacaEval:
             places.prompt: "{instruction}",
             places.outputs: json.dumps(outputs, indent=2) + "\n",
             places.annotations: json.dumps(annotations, indent=2) + "\n",
-            places.leaderboard: _renamed(published.read(entry, result, "leaderboard.csv"), name),
+            places.leaderboard: _renamed(entry, result, "leaderboard.csv", name),
         }
         if (entry.published / result.evaluation / "weights.csv").exists():
-            files[places.weights] = _renamed(published.read(entry, result, "weights.csv"), name)
+            files[places.weights] = _renamed(entry, result, "weights.csv", name)
         shown = ("win_rate", "length_controlled_win_rate")
         return Bundle(files, published.notes(result, shown))
 
@@ -104,7 +105,15 @@ class AlpacaEval:
         return pull_request.check(folder)
 
 
-def _renamed(table: str, name: str) -> str:
-    """Give the one row of a table another name."""
-    header, row = table.splitlines()
-    return f"{header}\n{name},{row.partition(',')[2]}\n"
+def _renamed(entry: Entry, result: EvalResult, file: str, name: str) -> str:
+    """Give the one row of a published table another name.
+
+    Raises:
+        DataError: the file has not one row.
+    """
+    lines = published.read(entry, result, file).splitlines()
+    if len(lines) != 2:
+        raise published.damaged(
+            entry, result, file, f"has {len(lines)} lines, not a header and a row"
+        )
+    return f"{lines[0]}\n{name},{lines[1].partition(',')[2]}\n"

@@ -69,7 +69,7 @@ def mapping(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON ({error}); write it again") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} is no JSON object; write it again")

@@ -9,7 +9,7 @@ set's own is called by where the questions are from, and enters no leaderboard.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
@@ -114,8 +114,8 @@ class Hub:
 
 def _base_model(entry: Entry) -> str | None:
     """Find the hub id of M0; None where it is a folder, or the embedded world's."""
-    asked: Any = entry.record.request.get("model", {})
-    location = str(asked.get("location", ""))
+    asked = entry.record.request.get("model")
+    location = str(asked.get("location", "")) if isinstance(asked, dict) else ""
     return None if published.is_folder(location) or "/" not in location else location
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from harness.errors import DataError
 from harness.protocols import Bundle, Entry, Rule
-from reports.submissions import private, published, results_files
+from reports.submissions import findings, private, published, results_files
 from reports.submissions.published import Options
 
 
@@ -51,10 +51,7 @@ class LMEval:
                 f"{folder} has {len(tables)} files results_*.json and the evaluation publishes "
                 "one: restore it, or measure the model again"
             )
-        try:
-            table = json.loads(published.read(entry, result, tables[0]))
-        except ValueError as error:
-            raise DataError(f"{folder / tables[0]} is not JSON ({error}); restore it") from error
+        table = findings.mapping(folder / tables[0])
         home = results_files.sanitized(entry.name)
         files = {f"{home}/{tables[0]}": json.dumps(_named(table, entry), indent=2)}
         for name in names:
@@ -76,10 +73,15 @@ class LMEval:
 def _named(table: dict[str, Any], entry: Entry) -> dict[str, Any]:
     """Give the model its name, and take out where it lies."""
     scrubbed: dict[str, Any] = private.scrub(table)
-    config = scrubbed.get("config", {})
-    arguments = config.get("model_args", {}) | {"pretrained": published.known_as(entry)}
+    config = _table(scrubbed.get("config"))
+    arguments = _table(config.get("model_args")) | {"pretrained": published.known_as(entry)}
     return scrubbed | {
         "config": config | {"model": entry.name, "model_args": arguments},
         "model_name": entry.name,
         "model_name_sanitized": results_files.sanitized(entry.name),
     }
+
+
+def _table(value: Any) -> dict[str, Any]:
+    """Take a damaged table for an empty one: the rules name what it lacks."""
+    return value if isinstance(value, dict) else {}

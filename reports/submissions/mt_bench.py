@@ -67,6 +67,8 @@ class MTBench:
             )
         place = published.only_file(entry, result, "model_judgment")
         said = published.read_rows(entry, result, place)
+        if not said:
+            raise published.damaged(entry, result, place, "has no judgement")
         judge = published.file_name(private.scrub(fastchat_folder.judge(said[0])))
         mode = place.removesuffix(".jsonl").rpartition("_")[2]
         files = {
@@ -127,8 +129,8 @@ def _renaming(own: str, name: str, judge: str) -> Callable[[dict[str, Any]], dic
 
     def rename(row: dict[str, Any]) -> dict[str, Any]:
         named: dict[str, Any] = {key: name for key in _NAMES if row.get(key) == own}
-        if "judge" in row:
-            named["judge"] = [judge, *row["judge"][1:]]
+        if isinstance(said := row.get("judge"), list):
+            named["judge"] = [judge, *said[1:]]
         return row | named
 
     return rename

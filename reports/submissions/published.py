@@ -80,8 +80,16 @@ def read(entry: Entry, of: EvalResult, name: str) -> str:
         raise _unpublished(path, of) from error
 
 
-def read_rows(entry: Entry, of: EvalResult, name: str) -> list[dict[str, Any]]:
+def read_rows(
+    entry: Entry, of: EvalResult, name: str, texts: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Read the rows of a JSON or JSON Lines file that an evaluation published.
+
+    Args:
+        entry: The model.
+        of: Its result.
+        name: Of the file.
+        texts: The keys under which every row has a text.
 
     Raises:
         DataError: it did not, or the file is gone or damaged.
@@ -89,7 +97,19 @@ def read_rows(entry: Entry, of: EvalResult, name: str) -> list[dict[str, Any]]:
     path = entry.published / of.evaluation / name
     if not path.is_file():
         raise _unpublished(path, of)
-    return list(read_table(str(path)).rows)
+    table = read_table(str(path))
+    for place, row in zip(table.places, table.rows, strict=True):
+        if lacking := [key for key in texts if not isinstance(row.get(key), str)]:
+            raise damaged(entry, of, name, f"has no {' and no '.join(lacking)} in {place}")
+    return list(table.rows)
+
+
+def damaged(entry: Entry, of: EvalResult, name: str, what: str) -> DataError:
+    """Say what is wrong with a file that an evaluation published."""
+    return DataError(
+        f"{entry.published / of.evaluation / name} {what}, so it is not as {of.evaluation} "
+        f"published it: {_REMEDY}"
+    )
 
 
 def only_file(entry: Entry, of: EvalResult, folder: str) -> str:
@@ -105,11 +125,16 @@ def only_file(entry: Entry, of: EvalResult, folder: str) -> str:
     return f"{folder}/{found[0]}"
 
 
+_REMEDY = (
+    "restore it, or have the answers marked again into another folder with `harness run ... "
+    "--answers-from`"
+)
+
+
 def _unpublished(path: Path, of: EvalResult) -> DataError:
     return DataError(
         f"{path} cannot be read, which {of.evaluation} publishes when it has marked a model: "
-        "restore it, or have the answers marked again into another folder with `harness run ... "
-        "--answers-from`"
+        f"{_REMEDY}"
     )
 
 
@@ -150,8 +175,8 @@ def one_word(entry: Entry) -> str:
 
 
 def _asked(entry: Entry) -> list[dict[str, Any]]:
-    asked: Any = entry.record.request.get("evaluations", [])
-    return list(asked)
+    asked = entry.record.request.get("evaluations")
+    return [one for one in asked if isinstance(one, dict)] if isinstance(asked, list) else []
 
 
 def _called(options: dict[str, Any]) -> str:

@@ -172,3 +172,12 @@ def test_stored_judgements_are_scored_without_a_model(tmp_path):
 def test_what_cannot_be_scored_from_files_says_so(tmp_path):
     with pytest.raises(HarnessError, match="examiner cannot be scored from files alone"):
         RUNNER.invoke(cli.app, ["score", "examiner", str(tmp_path)], catch_exceptions=False)
+
+
+def test_what_a_file_says_does_not_steer_the_terminal(finished):
+    folder, _ = finished
+    path = folder / "stages" / "00-evaluate" / "stage.json"
+    path.write_text(path.read_text().replace('"M0"', '"M0\\u001b[2J"'))
+    done = harness("submit", "hub", str(folder), "--model", "M1", "--out", str(folder / "out"))
+    assert done.returncode == 1
+    assert "it measured M0 [2J; name one" in done.stderr

@@ -41,9 +41,10 @@ def test_a_row_is_never_changed(tmp_path):
 
 def test_a_damaged_line_is_named(tmp_path):
     path = tmp_path / "log.jsonl"
-    path.write_text('{"key": "a", "row": 1}\nnonsense\n{"key": "b", "row": 1}\n')
-    with pytest.raises(StoreError, match="line 2"):
-        RowLog(path)
+    for damage in ("nonsense", "[" * 100_000):
+        path.write_text(f'{{"key": "a", "row": 1}}\n{damage}\n{{"key": "b", "row": 1}}\n')
+        with pytest.raises(StoreError, match="line 2"):
+            RowLog(path)
 
 
 WRITER = """

@@ -45,7 +45,11 @@ def test_a_file_of_another_version_is_named_and_left_out(store):
         store.evaluation_result(SECOND, "M1", "politeness")  # to go on is another matter
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"\\ud800"', '{"model": 1}'])
+DEEP = "[" * 100_000 + "]" * 100_000
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"\\ud800"', '{"model": 1}', DEEP, HUGE])
 def test_damaged_stages_are_named_and_their_evaluations_are_there(store, content):
     for stage in (FIRST, SECOND):
         (store.stage_folder(stage) / "stage.json").write_text(content)
@@ -75,11 +79,20 @@ def test_what_is_beside_the_stages_may_be_missing_or_damaged(store):
     ]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null"])
+@pytest.mark.parametrize("content", ["", "[]", "null", DEEP, f'{{"seed": {HUGE}}}'])
 def test_without_its_request_there_is_no_run(store, content):
     (store.folder / "request.json").write_text(content)
     with pytest.raises(StoreError, match=r"request\.json"):
         store.record()
+
+
+@pytest.mark.parametrize("evaluations", [None, 7, "politeness", [None, "x"], [{"name": "x" * 300}]])
+def test_a_request_of_another_version_is_looked_at(store, evaluations):
+    path = store.folder / "request.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"evaluations": evaluations}))
+    record = store.record()
+    assert len(record.stages) == 3
+    assert all("File name too long" in line for line in record.unreadable)
 
 
 def test_evaluations_are_read_before_their_stage_has_finished(tmp_path, monkeypatch):

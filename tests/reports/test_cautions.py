@@ -243,6 +243,16 @@ def test_games_that_longer_answers_win_are_said(whole_run):
     assert "correlations: Head to head 1.00 (M2 over M1, n 50)" in caution
 
 
+def test_scores_beyond_reckoning_say_nothing_of_length(whole_run):
+    def scored(model, value):
+        items = tuple(
+            ItemResult(id=str(k), answer="a" * k, outcome=Score(value=value)) for k in range(50)
+        )
+        return result("examiner", model).model_copy(update={"items": items})
+
+    assert [*cautions(run(whole_run, scored("M1", -1e308), scored("M2", 1e308)))] == []
+
+
 def test_an_external_judge_below_its_trust_line_is_said(whole_run):
     outside = {"external/pairwise_accuracy": 0.55}
     results = [result("judge_agreement", model, **outside) for model in ("M1", "M2")]

@@ -30,6 +30,7 @@ def test_numbers(value, places, signed, text):
         (185.2, "3 min 05 s"),
         (3599.7, "1 h 00 min"),
         (3723, "1 h 02 min"),
+        (float("nan"), "not finite"),
     ],
 )
 def test_durations(seconds, text):

@@ -84,3 +84,10 @@ def test_a_raw_win_rate_has_the_length_controlled_one_beside_it(whole_run):
     record = with_result(whole_run, both)
     said = dict(findings(record, changes(record)).items)["AlpacaEval"]
     assert said == "Win rate (%): M3 41.00. Length-controlled: M3 33.30."
+
+
+def test_strangers_evaluations_alone_have_no_main_figures(one_model):
+    strange = tuple(alpaca("M0", evaluation=name) for name in ("odd", "odder"))
+    [stage] = one_model.stages
+    stages = (stage.model_copy(update={"evaluations": strange}),)
+    assert [*headlines(one_model.model_copy(update={"stages": stages}))] == []

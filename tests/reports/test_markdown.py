@@ -74,6 +74,22 @@ def test_a_half_finished_run_says_what_is_missing(half_run):
     assert "M2" not in page.split("## Every measurement")[1]
 
 
+def test_of_many_stages_to_come_the_next_are_named(half_run):
+    page = markdown(half_run.model_copy(update={"request": half_run.request | {"iterations": 20}}))
+    assert "3 of 41 stages are done" in page
+    assert "still to come: 02-train, 02-evaluate, 03-train" in page
+    assert "04-evaluate, and 32 more. Give" in page
+
+
+def test_an_evaluation_without_metrics_is_named(one_model):
+    [stage] = one_model.stages
+    bare = tuple(one.model_copy(update={"metrics": ()}) for one in stage.evaluations)
+    stages = (stage.model_copy(update={"evaluations": bare}),)
+    assert "examiner reported no metric." in markdown(
+        one_model.model_copy(update={"stages": stages})
+    )
+
+
 def test_a_run_without_a_finished_stage_is_a_report_of_sentences(nothing_yet):
     page = markdown(nothing_yet)
     assert "Not a single stage has finished yet" in page

@@ -1,4 +1,4 @@
-"""Whatever is in a bundle's files: checking it ends in rules or in one line, with no traceback."""
+"""Whatever is in a bundle's files, or in those it is made of: rules or one line, no traceback."""
 
 import json
 import shutil
@@ -18,16 +18,21 @@ WORDS = ("", "x: [", "- 1\n", "a,b\n1,2,3\n", "---\n1\n---\n", "\x00", "nan", "\
 
 
 @pytest.fixture
-def whole(request, submit, alpaca_run, mt_bench_run, lm_eval_run, hub_run):
-    """A bundle of each kind, without the list of its files."""
+def runs(alpaca_run, mt_bench_run, lm_eval_run, hub_run):
+    """A run for each kind of bundle."""
     judge = "mine@llama"
-    rows = [row | {"annotator": judge} for row in annotations(6)]
-    folders = [
-        submit("alpaca_eval", alpaca_run(rows)),
-        submit("mt_bench", mt_bench_run(VERDICTS)),
-        submit("lm_eval", lm_eval_run),
-        submit("hub", hub_run),
-    ]
+    return {
+        "alpaca_eval": alpaca_run([row | {"annotator": judge} for row in annotations(6)]),
+        "mt_bench": mt_bench_run(VERDICTS),
+        "lm_eval": lm_eval_run,
+        "hub": hub_run,
+    }
+
+
+@pytest.fixture
+def whole(submit, runs):
+    """A bundle of each kind, without the list of its files."""
+    folders = [submit(kind, run) for kind, run in runs.items()]
     for folder in folders:
         (folder / MANIFEST).unlink()
     return folders
@@ -81,3 +86,39 @@ def test_any_damage_is_a_rule_or_a_line(whole, tmp_path, data):
         assert "\n" not in str(error)
     else:
         assert checked.rules
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+HUGE = "9" * 5_000
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_any_damage_of_what_was_published(runs, submit, tmp_path, data):
+    kind = data.draw(st.sampled_from(["alpaca_eval", "mt_bench", "lm_eval"]))
+    copy = tmp_path / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.rmtree(tmp_path / "bundles", ignore_errors=True)
+    shutil.copytree(runs[kind], copy)
+    files = sorted(path for path in (copy / "published").rglob("*") if path.is_file())
+    path = data.draw(st.sampled_from(files))
+    if data.draw(st.booleans()):
+        damage(path, data)
+    else:
+        path.write_text(data.draw(st.sampled_from(["", "null", "7\n", "{}", "[]", DEEP, HUGE])))
+    try:
+        assert submit(kind, copy).is_dir()
+    except HarnessError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("evaluations", [None, "x", [], ["mt_bench"], [None], [{"label": 1}]])
+@pytest.mark.parametrize("kind", ["alpaca_eval", "mt_bench", "lm_eval", "hub"])
+def test_a_request_of_another_version(runs, submit, kind, evaluations):
+    path = runs[kind] / "request.json"
+    request = json.loads(path.read_text()) | {"model": "M0", "evaluations": evaluations}
+    path.write_text(json.dumps(request))
+    with pytest.raises(HarnessError):
+        submit(kind, runs[kind])
