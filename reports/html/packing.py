@@ -101,6 +101,7 @@ def _evaluation(one: Sampled, names: dict[str, int], texts: _Texts) -> dict[str,
     return {
         "name": one.name,
         "title": one.title,
+        "there_are": one.there_are,
         "others": sorted({e.against for s in one.samples for e in s.entries if e.against}),
         "samples": [
             [

@@ -31,6 +31,9 @@ class Html:
 
         most_megabytes: float = Field(default=20.0, gt=0)
         """Of samples; above it, the longest texts are cut, and the page says so."""
+        most_samples: int = Field(default=2_000, gt=0)
+        """Of an evaluation; of more items some are drawn, failed ones first, and the page says so.
+        All of them are in the run's folder."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -41,7 +44,7 @@ class Html:
         Raises:
             StoreError: the folder cannot be written.
         """
-        return write(folder / "report.html", html(record, self.config.most_megabytes))
+        return write(folder / "report.html", html(record, self.config))
 
     def compare(self, runs: Sequence[NamedRun], folder: Path) -> Path:
         """Write the comparison, from the records alone; the same records give the same bytes.
@@ -53,9 +56,10 @@ class Html:
         return write(folder / "compare.html", page("Comparison of runs", comparison(runs)))
 
 
-def html(record: RunRecord, most_megabytes: float = 20.0) -> str:
+def html(record: RunRecord, config: Html.Config | None = None) -> str:
     """Write a run as a page."""
-    changed, found = changes(record), sampled(record)
+    config = config or Html.Config()
+    changed, found = changes(record), sampled(record, config.most_samples)
     names = [model.name for model in models(record)]
     base = visible(chosen(record.request.get("model")), longest=60)
     span = f"{names[0]} to {names[-1]}" if names else ""
@@ -63,6 +67,8 @@ def html(record: RunRecord, most_megabytes: float = 20.0) -> str:
     return page(
         title=f"Self-rewarding run of {', '.join(filter(None, (base, span)))}",
         sections=[one for one in report(record, changed) if one.title != ANSWERS],
-        samples=pack(found, names, chain(record), int(most_megabytes * 1e6)) if found else None,
+        samples=pack(found, names, chain(record), int(config.most_megabytes * 1e6))
+        if found
+        else None,
         narrow={chart.name: chart.svg for charts in narrow.values() for chart in charts},
     )

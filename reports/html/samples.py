@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 
 from pydantic import JsonValue
 
@@ -97,22 +98,48 @@ class Sampled:
     title: str
     """The name as people write it."""
     samples: tuple[Sample, ...]
+    there_are: int
+    """How many items the evaluation has; the samples are drawn from them where there are more."""
 
 
-def sampled(record: RunRecord) -> tuple[Sampled, ...]:
-    """Lay out all items of all evaluations; one without items is left out."""
-    found = (
-        Sampled(series.name, label(series.name), tuple(_samples(series)))
-        for series in evaluations(record)
-    )
+def sampled(record: RunRecord, most: int) -> tuple[Sampled, ...]:
+    """Lay out the items of all evaluations; an evaluation without items is left out.
+
+    Args:
+        record: The run.
+        most: Of each evaluation. Of more, those that failed come first, up to half of them, and
+            the others are drawn at random with a fixed seed.
+    """
+    found = (_sampled(series, most) for series in evaluations(record))
     return tuple(one for one in found if one.samples)
 
 
-def _samples(series: Series) -> Iterator[Sample]:
+def _sampled(series: Series, most: int) -> Sampled:
     by_id: dict[str, list[tuple[str, ItemResult]]] = {}
     for model, result in series.results.items():
         for item in result.items:
             by_id.setdefault(item.id, []).append((model, item))
+    kept = _drawn(by_id, most) if len(by_id) > most else by_id
+    return Sampled(series.name, label(series.name), tuple(_samples(kept)), len(by_id))
+
+
+Found = Mapping[str, Sequence[tuple[str, ItemResult]]]
+"""By id, what every model did with an item."""
+
+
+def _drawn(by_id: Found, most: int) -> Found:
+    failed = [
+        id
+        for id, found in by_id.items()
+        if any(isinstance(item.outcome, Failure) for _, item in found)
+    ]
+    kept = set(failed[: most // 2])
+    others = [id for id in by_id if id not in kept]
+    kept |= set(Random(0).sample(others, most - len(kept)))
+    return {id: found for id, found in by_id.items() if id in kept}
+
+
+def _samples(by_id: Found) -> Iterator[Sample]:
     for id, found in by_id.items():
         laid_out = [tuple(parts(item)) for _, item in found]
         shared = tuple(

@@ -143,9 +143,15 @@ class Browser {
     this.list.replaceChildren();
     this.extend();
     this.count.textContent = `${this.found.length.toLocaleString("en")} of ${
-      this.evaluation.samples.length.toLocaleString("en")} samples`;
+      this.evaluation.samples.length.toLocaleString("en")} samples${this.drawn()}`;
     if (anew || !this.found.includes(this.chosen)) this.choose(this.found[0], false);
     document.documentElement.dataset.filtered = (performance.now() - began).toFixed(1);
+  }
+
+  /** Say where the page holds only some of an evaluation's items. */
+  drawn() {
+    const { samples, there_are: there } = this.evaluation;
+    return samples.length < there ? `, drawn from ${there.toLocaleString("en")}` : "";
   }
 
   /** Unpack all texts, then search again. */

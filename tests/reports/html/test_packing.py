@@ -19,7 +19,7 @@ def evaluation(*texts: str) -> Sampled:
         Sample(f"s{k}", None, text, (), (Entry("M0", None, 1.0, None, text, (Text("x", text),)),))
         for k, text in enumerate(texts)
     )
-    return Sampled("e", "E", samples)
+    return Sampled("e", "E", samples, len(samples))
 
 
 def test_every_text_is_kept_once():

@@ -27,7 +27,7 @@ def run(**results: tuple[ItemResult, ...]) -> RunRecord:
 def test_what_all_models_share_is_said_once():
     details = {"prompt": "Why?", "reference_output": "So.", "reference": "gpt4", "tokens": 3}
     record = run(M0=(item(**details),), M1=(item(**{**details, "tokens": 4}),))
-    [[sample]] = [one.samples for one in sampled(record)]
+    [[sample]] = [one.samples for one in sampled(record, 100)]
     assert sample.prompt == "Why?"
     assert sample.shared == (Text("reference output (gpt4)", "So."),)
     assert [entry.parts for entry in sample.entries] == [
@@ -38,7 +38,7 @@ def test_what_all_models_share_is_said_once():
 
 def test_a_failure_names_its_cause_and_has_no_value():
     failed = item().model_copy(update={"outcome": Failure(reason="no_score", detail="Well...")})
-    [[sample]] = [one.samples for one in sampled(run(M0=(failed,)))]
+    [[sample]] = [one.samples for one in sampled(run(M0=(failed,)), 100)]
     [entry] = sample.entries
     assert (entry.value, entry.failure) == (None, "no_score")
     assert entry.parts == (Text("why it failed", "Well..."),)
@@ -52,7 +52,7 @@ def test_games_are_entries_of_one_sample_each_with_both_verdicts():
         )
         for other in ("M0", "SFT")
     )
-    [[sample]] = [one.samples for one in sampled(run(M1=games))]
+    [[sample]] = [one.samples for one in sampled(run(M1=games), 100)]
     assert [entry.against for entry in sample.entries] == ["M0", "SFT"]
     assert Text("opponent answer (M0)", "no") in sample.entries[0].parts
     verdicts = [
@@ -66,7 +66,7 @@ def test_games_are_entries_of_one_sample_each_with_both_verdicts():
 
 def test_of_a_conversation_the_turns_before_are_shown():
     told = item(prompt="And?", turns=["Why?", "And?"], answers=["So.", "So too."])
-    [[sample]] = [one.samples for one in sampled(run(M0=(told,)))]
+    [[sample]] = [one.samples for one in sampled(run(M0=(told,)), 100)]
     assert sample.prompt == "Turn 1: Why?\n\nTurn 2: And?"
     assert Text("answer to turn 1", "So.") in sample.entries[0].parts
 
@@ -123,3 +123,18 @@ def test_what_a_stranger_keeps_is_shown_under_its_own_name():
         Text("essay", "long " * 40),
         Fact("sure", "yes"),
     ]
+
+
+def test_of_very_many_items_some_are_drawn_the_failed_ones_first():
+    items = tuple(
+        item().model_copy(
+            update={"id": f"i{k}"} | ({"outcome": Failure(reason="cut")} if k in (7, 90) else {})
+        )
+        for k in range(100)
+    )
+    [one] = sampled(run(M0=items, M1=items), 10)
+    ids = [sample.id for sample in one.samples]
+    assert len(ids) == 10 and {"i7", "i90"} <= set(ids)
+    assert ids == sorted(ids, key=lambda id: int(id[1:])), "in the order in which they were asked"
+    assert one.there_are == 100
+    assert sampled(run(M0=items, M1=items), 10) == (one,)
