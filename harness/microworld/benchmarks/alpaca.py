@@ -1,6 +1,6 @@
 """AlpacaEval's rows: held-out instructions with the outputs of a reference model.
 
-    {"instruction": "Where is Kenya?", "output": "Africa", "generator": "reference",
+    {"instruction": "Where is Kenya?", "output": "Africa", "generator": "microworld",
      "dataset": "microworld"}
 
 The reference writes answers of the quality of the demonstrations, about 3 points of 5 each, so
@@ -24,7 +24,7 @@ def alpaca_eval() -> list[dict[str, Any]]:
         {
             "instruction": row.prompt,
             "output": _reference(row.prompt, rng),
-            "generator": "reference",
+            "generator": "microworld",
             "dataset": "microworld",
         }
         for row in evaluation_prompts(ROWS, seed=1)
