@@ -105,7 +105,7 @@ def test_instructions_are_held_out_and_stand_once():
     assert 100 <= len(rows) <= 150
     assert len({row["instruction"] for row in rows}) == len(rows)
     assert all(is_held_out(parse(row["instruction"])) for row in rows)
-    assert {row["generator"] for row in rows} == {"reference"}
+    assert {row["generator"] for row in rows} == {"microworld"}
     assert set(rows[0]) == {"instruction", "output", "generator", "dataset"}
 
 
