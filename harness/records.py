@@ -135,6 +135,8 @@ class Metric(Record):
     """The other model, where there is one."""
     note: str = ""
     """What a reader must know before comparing it with a published one, e.g. `not official LC`."""
+    neighbours: dict[str, float] = {}
+    """Of a place on a leaderboard: who stands next to it, with the figure that places are by."""
 
 
 def _finite(value: float | None) -> float | None:

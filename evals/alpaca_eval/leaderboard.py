@@ -35,9 +35,16 @@ def standing(name: str, model: str, value: float, column: Column) -> Metric | No
     if not others:
         return None
     better = sum(other > value for other, _ in others)
-    neighbours = [f"below {who} ({of:.1f})" for of, who in others[:better][-1:]]
-    neighbours += [f"above {who} ({of:.1f})" for of, who in others[better:][:1]]
-    return Metric(name=name, value=better + 1, n=len(others) + 1, note=", ".join(neighbours))
+    above, below = others[:better][-1:], others[better:][:1]
+    words = [f"below {who} ({of:.1f})" for of, who in above]
+    words += [f"above {who} ({of:.1f})" for of, who in below]
+    return Metric(
+        name=name,
+        value=better + 1,
+        n=len(others) + 1,
+        note=", ".join(words),
+        neighbours={who: of for of, who in (*above, *below)},
+    )
 
 
 @cache

@@ -1,11 +1,9 @@
 """AlpacaEval's win rates, raw and length-controlled, and the public leaderboard around them.
 
-A place on the leaderboard has its neighbours in words (`below claude-2 (17.2), above ...`), which
-is where they are read from. Only figures of its own judge and reference have one; other figures are
-drawn by themselves.
+Only figures of the leaderboard's own judge and reference have a place there; others are drawn by
+themselves.
 """
 
-import re
 from collections.abc import Iterator
 
 from harness.records import RunRecord
@@ -20,7 +18,6 @@ from reports.series import Series
 _RAW, _CONTROLLED = "win_rate", "length_controlled_win_rate"
 _PARITY, _NEAR_PARITY = 50.0, 30.0
 _RANK = "leaderboard_rank/"
-_NEIGHBOUR = re.compile(r"(?:below|above) (\S{1,200}) \((\d{1,3}\.\d)\)")
 _OTHERS = Ink("neutral", "dash")
 
 
@@ -97,9 +94,9 @@ def _ranked(record: RunRecord, series: Series, metric: str) -> tuple[Row, ...]:
         place = series.metric(model, f"{_RANK}{metric}")
         if place is None or place.value is None:
             continue
-        for who, rate in _NEIGHBOUR.findall(place.note):
-            mark = Dot(who, float(rate), _OTHERS, title=f"{who}: {rate}")
-            found.setdefault(f"- {who}", (float(rate), Row(who, (mark,), rate)))
+        for who, rate in place.neighbours.items():
+            mark = Dot(who, rate, _OTHERS, title=f"{who}: {rate:.1f}")
+            found.setdefault(f"- {who}", (rate, Row(who, (mark,), f"{rate:.1f}")))
         own = dot(series, model, metric, ink)
         if own.value is not None:
             figure = f"{own.value:.1f}, place {place.value:.0f} of {place.n}"

@@ -118,23 +118,23 @@ def test_a_stranger_to_the_six_evaluations_is_drawn_by_its_first_metric(one_mode
     assert {"brevity", "short answers", "0.500"} <= set(written)
 
 
-def win_rates(model: str, rate: float, note: str) -> EvalResult:
+def win_rates(model: str, rate: float, neighbours: dict[str, float] | None = None) -> EvalResult:
     metrics = [
         Metric(name=name, value=rate, low=rate - 1, high=rate + 1, n=805)
         for name in ("win_rate", "length_controlled_win_rate", "average_length")
     ]
-    place = Metric(name="leaderboard_rank/win_rate", value=100, n=223, note=note)
+    place = Metric(name="leaderboard_rank/win_rate", value=100, n=223, neighbours=neighbours or {})
     return EvalResult(
         evaluation="alpaca_eval",
         model=model,
         protocol="p",
-        metrics=(*metrics, *([place] if note else [])),
+        metrics=(*metrics, *([place] if neighbours else [])),
     )
 
 
 def test_a_win_rate_stands_among_its_neighbours_on_the_leaderboard(one_model):
-    note = "below xwinlm-13b-v0.1 (17.4), above claude (17.0)"
-    record = with_results(one_model, win_rates("M0", 17.19, note), win_rates("M1", 16.0, ""))
+    next_to = {"xwinlm-13b-v0.1": 17.43, "claude": 16.98}
+    record = with_results(one_model, win_rates("M0", 17.19, next_to), win_rates("M1", 16.0))
     written = texts(drawn(record)["leaderboard"])
     order = ("xwinlm-13b-v0.1", "M0", "claude")
     assert [text for text in written if text in order] == list(order)
@@ -142,14 +142,14 @@ def test_a_win_rate_stands_among_its_neighbours_on_the_leaderboard(one_model):
 
 
 def test_without_a_place_there_is_no_leaderboard(one_model):
-    charts = drawn(with_results(one_model, win_rates("M0", 17.19, "")))
+    charts = drawn(with_results(one_model, win_rates("M0", 17.19)))
     assert "leaderboard" not in charts
     assert {"win-rates", "win-rate-by-length"} <= charts.keys()
 
 
 def test_two_evaluations_of_a_kind_have_files_of_their_own(one_model):
     results = [
-        win_rates("M0", 20.0, "").model_copy(update={"evaluation": label})
+        win_rates("M0", 20.0).model_copy(update={"evaluation": label})
         for label in ("alpaca_eval", "a/b")
     ]
     stage = one_model.stages[0].model_copy(update={"evaluations": tuple(results)})
