@@ -15,7 +15,7 @@ import math
 from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 
 class Record(BaseModel):
@@ -123,22 +123,23 @@ class Metric(Record):
 
     name: str
     value: float | None
-    """None where nothing could be scored: a failure is never a number."""
+    """None where nothing could be scored: a failure is never a number, nor is NaN or infinity."""
     low: float | None = None
     high: float | None = None
     """The 95 % interval."""
-    n: int
+    n: int = Field(ge=0)
     """Of how many items (or pairs, where the metric is over pairs) the value is made."""
-    failed: int = 0
+    failed: int = Field(default=0, ge=0)
     """How many more were asked and could not be scored."""
     against: str | None = None
     """The other model, where there is one."""
     note: str = ""
     """What a reader must know before comparing it with a published one, e.g. `not official LC`."""
 
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    @field_validator("value", "low", "high")
+    @classmethod
+    def _finite(cls, value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
 
 
 class EvalResult(Record):
@@ -165,9 +166,9 @@ class EvalResult(Record):
                 "against": metric.against,
                 "evaluation": self.evaluation,
                 "metric": metric.name,
-                "value": _finite(metric.value),
-                "low": _finite(metric.low),
-                "high": _finite(metric.high),
+                "value": metric.value,
+                "low": metric.low,
+                "high": metric.high,
                 "n": metric.n,
                 "failed": metric.failed,
                 "protocol": self.protocol,

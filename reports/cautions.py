@@ -8,7 +8,7 @@ What is wrong with the run comes first, then the trainer's own warnings: it saw 
 
 from collections.abc import Iterator
 from itertools import pairwise
-from statistics import StatisticsError, correlation
+from statistics import correlation
 
 from harness.records import EvalResult, Failure, Metric, RunRecord, Score
 from reports.evidence import LEAST_ITEMS
@@ -245,7 +245,7 @@ def _longer_is_better(series: Series, names: tuple[str, ...]) -> Iterator[str]:
 def _correlation(pairs: list[tuple[float, float]]) -> float | None:
     try:
         return correlation(*zip(*pairs, strict=True))
-    except (StatisticsError, OverflowError):  # all as long, all as good, or beyond reckoning
+    except (ValueError, OverflowError):  # all as long, all as good, or beyond reckoning
         return None
 
 

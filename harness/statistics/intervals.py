@@ -214,7 +214,10 @@ def sign_test(wins: int, losses: int) -> float | None:
     n = wins + losses
     if n == 0:
         return None
-    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
+    ways = tail = 1
+    for k in range(min(wins, losses)):
+        ways = ways * (n - k) // (k + 1)  # n over k + 1, exactly
+        tail += ways
     return min(1.0, tail / (1 << (n - 1)))
 
 
