@@ -15,7 +15,7 @@ import math
 from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 
 class Record(BaseModel):
@@ -123,13 +123,13 @@ class Metric(Record):
 
     name: str
     value: float | None
-    """None where nothing could be scored: a failure is never a number."""
+    """None where nothing could be scored: a failure is never a number, nor is NaN or infinity."""
     low: float | None = None
     high: float | None = None
     """The 95 % interval."""
-    n: int
+    n: int = Field(ge=0)
     """Of how many items (or pairs, where the metric is over pairs) the value is made."""
-    failed: int = 0
+    failed: int = Field(default=0, ge=0)
     """How many more were asked and could not be scored."""
     against: str | None = None
     """The other model, where there is one."""
@@ -138,9 +138,10 @@ class Metric(Record):
     neighbours: dict[str, float] = {}
     """Of a place on a leaderboard: who stands next to it, with the figure that places are by."""
 
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    @field_validator("value", "low", "high")
+    @classmethod
+    def _finite(cls, value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
 
 
 class EvalResult(Record):
@@ -167,9 +168,9 @@ class EvalResult(Record):
                 "against": metric.against,
                 "evaluation": self.evaluation,
                 "metric": metric.name,
-                "value": _finite(metric.value),
-                "low": _finite(metric.low),
-                "high": _finite(metric.high),
+                "value": metric.value,
+                "low": metric.low,
+                "high": metric.high,
                 "n": metric.n,
                 "failed": metric.failed,
                 "protocol": self.protocol,

@@ -74,7 +74,7 @@ def look(store: Store, record: RunRecord, working: bool) -> Overview:
 def _left(store: Store, plan: Sequence[Stage], done: Sequence[Stage]) -> UnderWay | None:
     """Tell which stage was begun and left, and what it took so far."""
     stage = next((stage for stage in plan if stage not in done), None)
-    if stage is None or not store.stage_folder(stage).exists():
+    if stage is None or not store.has_begun(stage):
         return None
     try:
         costs = store.costs(stage)

@@ -205,6 +205,10 @@ class Store:
         """Where a stage keeps its files."""
         return self.folder / "stages" / str(stage)
 
+    def has_begun(self, stage: Stage) -> bool:
+        """Whether a stage has a folder that can be looked into."""
+        return os.access(self.stage_folder(stage), os.R_OK | os.X_OK)
+
     def stage_result(self, stage: Stage) -> StageResult | None:
         """What a finished stage left behind, or None where it has not finished."""
         result = _read_record(StageResult, self.stage_folder(stage) / "stage.json")
@@ -351,7 +355,7 @@ class Store:
             return attempt(partial(_read_object, file), {}) if there else {}
 
         results: list[StageResult] = []
-        for stage in self._begun():
+        for stage in attempt(self._begun, tuple[Stage, ...]()):
             result = attempt(partial(self.stage_result, stage), None)
             result = result or _unfinished(stage, request, results)
             if result is None:
@@ -376,16 +380,25 @@ class Store:
             unreadable=tuple(unreadable),
         )
 
-    def _begun(self) -> Sequence[Stage]:
-        """List the stages that have a folder, in order."""
-        order = ("train", "evaluate")
-        named = (path.name.partition("-") for path in (self.folder / "stages").glob("*-*"))
+    def _begun(self) -> tuple[Stage, ...]:
+        """List the stages that have a folder, in order.
+
+        Raises:
+            StoreError: their folder is not ours to look into.
+        """
+        order, folder = ("train", "evaluate"), self.folder / "stages"
+        try:
+            named = [path.name.partition("-") for path in folder.iterdir()]
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise _inaccessible(folder, error) from error
         found = [
             Stage.model_validate({"iteration": number, "kind": kind})
             for number, _, kind in named
             if number.isdigit() and kind in order
         ]
-        return sorted(found, key=lambda stage: (stage.iteration, order.index(stage.kind)))
+        return tuple(sorted(found, key=lambda one: (one.iteration, order.index(one.kind))))
 
 
 def _unfinished(
@@ -450,7 +463,9 @@ def _relocated(result: StageResult, move: Callable[[str], str]) -> StageResult:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_int=_whole_number)
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise _inaccessible(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it, or begin anew") from error
 
 
@@ -476,7 +491,11 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:  # a folder that is not ours to look into, a name that is too long
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise _inaccessible(path, error) from error
+
+
+def _inaccessible(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path} cannot be read: {error.strerror or error}; grant access to it")
 
 
 def _checked(kind: type[R], value: Any, path: Path) -> R:

@@ -11,7 +11,7 @@ what the trainer saw, then what a difference may be due to, then what a figure i
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from statistics import StatisticsError, correlation, fmean
+from statistics import correlation, fmean
 from typing import Literal, get_args
 
 from harness.records import EvalResult, Failure, Metric, RunRecord, Score
@@ -333,7 +333,7 @@ def _together(series: Series, later: str, earlier: str) -> Iterator[tuple[float,
 def _correlation(pairs: list[tuple[float, float]]) -> float | None:
     try:
         return correlation(*zip(*pairs, strict=True))
-    except (StatisticsError, OverflowError):  # all as long, all as good, or beyond reckoning
+    except (ValueError, OverflowError):  # all as long, all as good, or beyond reckoning
         return None
 
 

@@ -164,9 +164,11 @@ def _changes(series: Series, steps: Sequence[Step]) -> Iterator[Change]:
 
 
 def _p_of_games(series: Series, later: str, earlier: str) -> float | None:
-    """Test wins against losses; a net win that comes without them is not tested."""
+    """Test wins against losses; a net win that comes without their shares is not tested."""
     won, lost = (series.metric(later, name, earlier) for name in ("win", "loss"))
     if won is None or lost is None or won.value is None or lost.value is None:
+        return None
+    if not (0 <= won.value <= 1 and 0 <= lost.value <= 1):
         return None
     return sign_test(round(won.value * won.n), round(lost.value * lost.n))
 

@@ -215,10 +215,10 @@ def sign_test(wins: int, losses: int) -> float | None:
     n = wins + losses
     if n == 0:
         return None
-    ways, tail = 1, 0  # each number of ways from the one before: with tens of thousands it matters
-    for k in range(min(wins, losses) + 1):
+    ways = tail = 1
+    for k in range(min(wins, losses)):
+        ways = ways * (n - k) // (k + 1)  # n over k + 1, exactly
         tail += ways
-        ways = ways * (n - k) // (k + 1)
     return min(1.0, tail / (1 << (n - 1)))
 
 

@@ -1,6 +1,8 @@
 """A run read back by those who only look: whatever its state."""
 
 import json
+import os
+import shutil
 
 import pytest
 
@@ -165,3 +167,21 @@ def test_models_say_under_which_chat_template_they_were_asked(store):
         ("SFT", "scripted"),
         ("M1", "scripted"),
     ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")
+@pytest.mark.parametrize("place", ["stages", "stages/00-evaluate"])
+def test_a_folder_that_is_not_ours_to_look_into_is_named(store, place):
+    (store.folder / place).chmod(0)
+    [said] = store.record().unreadable
+    (store.folder / place).chmod(0o700)
+    assert said.startswith(place)
+    assert "Permission denied; grant access" in said
+
+
+def test_stages_that_are_no_folder_are_named(store):
+    shutil.rmtree(store.folder / "stages")
+    (store.folder / "stages").write_text("")
+    record = store.record()
+    assert record.stages == ()
+    assert record.unreadable == ("stages cannot be read: Not a directory; grant access to it",)

@@ -165,3 +165,13 @@ def test_turns_of_one_conversation_are_not_independent():
     )
     assert alone.value == together.value
     assert together.high - together.low == pytest.approx(2**0.5 * (alone.high - alone.low), rel=0.1)
+
+
+def test_games_counted_instead_of_shared_out_are_not_tested(whole_run):
+    metrics = tuple(
+        Metric(name=name, value=value, n=100, against="M1")
+        for name, value in (("win", 70), ("loss", 30), ("net_win", 40))
+    )
+    game = EvalResult(evaluation="games", model="M2", protocol="p", metrics=metrics)
+    [change] = changes(measured(whole_run, game)).found
+    assert change.p is None

@@ -57,6 +57,11 @@ def test_sign_test_is_scipys(wins, losses):
         assert sign_test(wins, losses) == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_sign_test_of_very_many_items_is_exact_and_done_at_once():
+    expected = stats.binomtest(24_700, 50_000).pvalue
+    assert sign_test(24_700, 25_300) == pytest.approx(expected, rel=1e-9)
+
+
 @given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_share_interval_is_scipys_wilson(counts):
     count, n = counts
