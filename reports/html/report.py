@@ -4,6 +4,7 @@ Each is one file that opens from disk and needs nothing else.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
@@ -53,7 +54,8 @@ class Html:
             ConfigError: two of them are the same run.
             StoreError: the folder cannot be written.
         """
-        return write(folder / "compare.html", page("Comparison of runs", comparison(runs)))
+        sections = [replace(section, behind=False) for section in comparison(runs)]
+        return write(folder / "compare.html", page("Comparison of runs", sections))
 
 
 def html(record: RunRecord, config: Html.Config | None = None) -> str:
