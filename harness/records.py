@@ -15,7 +15,7 @@ import math
 from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 
 class Record(BaseModel):
@@ -159,6 +159,13 @@ class EvalResult(Record):
     items: tuple[ItemResult, ...] = ()
     answers: dict[str, str] = {}
     """By item id, what the model answered, where later models are compared with it."""
+
+    @model_validator(mode="after")
+    def _each_item_once(self) -> "EvalResult":
+        counts = Counter((item.id, item.against) for item in self.items)
+        if twice := [id for (id, _), count in counts.items() if count > 1]:
+            raise ValueError(f"there is more than one item {twice[0]!r}; each has an id of its own")
+        return self
 
     def rows(self) -> list[dict[str, str | float | int | None]]:
         """Lay every metric out flat, as `summary.json` and `harness score --json` have them."""

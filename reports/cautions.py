@@ -343,11 +343,12 @@ def _grown(series: Series, later: str, earlier: str) -> Iterator[tuple[float, fl
         return
     before, scores = series.scores(earlier), series.scores(later)
     answers = {item.id: item.answer for item in series.results[earlier].items}
+    both = scores.keys() & before.keys()
     for item in series.results[later].items:
         other = item.details.get("opponent_answer")
         if item.against == earlier and isinstance(other, str) and isinstance(item.outcome, Score):
             yield len(item.answer) - len(other), item.outcome.value
-        elif item.against is None and item.id in scores.keys() & before.keys():
+        elif item.against is None and item.id in both:
             yield len(item.answer) - len(answers[item.id]), scores[item.id] - before[item.id]
 
 

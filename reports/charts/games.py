@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from harness.records import RunRecord
 from reports.blocks import Chart
 from reports.charts import svg
-from reports.charts.estimates import drawable, written
+from reports.charts.estimates import written
 from reports.charts.stacks import Bar, Part, stacks
 from reports.names import label
 from reports.series import Series, evaluations
@@ -35,7 +35,7 @@ def _bars(series: Series) -> Iterator[Bar]:
         parts = tuple(
             Part(words, round(metric.value * metric.n), tone)
             for metric, (_, words, tone) in zip(metrics, _OUTCOMES, strict=True)
-            if metric is not None and drawable(metric.value)
+            if metric is not None and metric.value is not None and 0 <= metric.value <= 1
         )
         net = series.metric(model, "net_win", other)
         figure = "no net win"

@@ -5,6 +5,7 @@ import pytest
 from harness.records import EvalResult, ItemResult, Metric, RunRecord, Score
 from harness.statistics.intervals import sign_test
 from reports.changes import changes, difference
+from reports.charts.games import head_to_head
 from reports.series import Series
 
 
@@ -170,8 +171,10 @@ def test_turns_of_one_conversation_are_not_independent():
 def test_games_counted_instead_of_shared_out_are_not_tested(whole_run):
     metrics = tuple(
         Metric(name=name, value=value, n=100, against="M1")
-        for name, value in (("win", 70), ("loss", 30), ("net_win", 40))
+        for name, value in (("win", 70), ("tie", 0), ("loss", 30), ("net_win", 40))
     )
     game = EvalResult(evaluation="games", model="M2", protocol="p", metrics=metrics)
-    [change] = changes(measured(whole_run, game)).found
+    run = measured(whole_run, game)
+    [change] = changes(run).found
     assert change.p is None
+    assert head_to_head(run) is None, "7,000 wins of 100 games are not drawn"
