@@ -4,7 +4,6 @@ Only a trainer that reports these numbers has the drawings, as the self-rewardin
 others report stands in tables.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -77,7 +76,8 @@ def _by_value(judgements: Values) -> dict[float, float]:
 
 def _counted(value: JsonValue) -> float:
     """Read a count; what is none counts nothing."""
-    is_count = isinstance(value, int | float) and math.isfinite(value) and value > 0
+    # Beyond 2**53 a float does not count one by one, and sums of such leave the drawing.
+    is_count = isinstance(value, int | float) and 0 < value <= 2**53
     return float(value) if is_count and isinstance(value, int | float) else 0.0
 
 

@@ -52,6 +52,18 @@ def test_every_drawing_is_sound(name, width, request):
         assert root.attrib["viewBox"].split()[2] == svg.fixed(width + 24)
 
 
+@pytest.mark.parametrize("count", [-3, 1e308, float("inf"), float("nan"), "x", None])
+def test_what_is_no_count_is_not_drawn(whole_run, count):
+    metrics = {"judgements": {"score_histogram": {"2": count, "3": 900}}}
+    stages = tuple(
+        stage.model_copy(update={"metrics": metrics}) if stage.stage.kind == "train" else stage
+        for stage in whole_run.stages
+    )
+    alt = drawn(whole_run.model_copy(update={"stages": stages}))["scores"].alt
+    assert "3 100%" in alt
+    assert "," not in alt, "one bar a round"
+
+
 @pytest.mark.parametrize("name", NOTHING)
 def test_a_run_without_values_has_no_drawing(name, request):
     assert drawn(request.getfixturevalue(name)) == {}
