@@ -22,7 +22,7 @@ from harness.data.command import data
 from harness.display import Display
 from harness.errors import ConfigError, HarnessError
 from harness.microworld.command import microworld
-from harness.protocols import Scorer
+from harness.protocols import Remote, Scorer
 from harness.records import RunRecord
 from harness.remote.command import judge
 from harness.run import run as run_stages
@@ -79,7 +79,7 @@ def run(
     machine.use_threads(machine.choose_threads())
     config = read_config(request, {"iterations": iterations, "seed": seed})
     if max_usd is not None:
-        config = capped(config, max_usd)
+        config = _capped(config, max_usd)
     store = Store(out or DEFAULT_OUT / Path(request).stem)
     try:
         with Display(store) as display:
@@ -184,6 +184,18 @@ def doctor() -> None:
     missing = [name for name in machine.REQUIRED if machine.installed(name) is None]
     if missing:
         raise HarnessError(f"missing: {', '.join(missing)}; run `make setup` again")
+
+
+def _capped(config: RunConfig, max_usd: float) -> RunConfig:
+    """Cap what the judge may cost; refuse a cap on one that costs nothing."""
+    if config.judge is not None:
+        engine = config.judge.engine.name
+        if not issubclass(plugins.load(plugins.ENGINES, engine), Remote):
+            raise ConfigError(
+                f"--max-usd is for a judge that costs money, and the engine {engine!r} of [judge] "
+                "runs here and costs nothing; leave it out"
+            )
+    return capped(config, max_usd)
 
 
 def _reports(record: RunRecord) -> Sequence[Choice]:

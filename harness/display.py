@@ -117,7 +117,7 @@ class Display:
         if cost.new_tokens:
             tokens = f"{cost.new_tokens:,} tokens"
             speed = f"{cost.new_tokens / cost.seconds:,.0f} tokens/s" if cost.seconds else ""
-        figures = f"{rows:>12}{tokens:>15}{speed:>16}{_seconds(cost.seconds):>9}"
+        figures = f"{rows:>12}{tokens:>15}{speed:>18}{_seconds(cost.seconds):>9}"
         more = "  ".join(
             filter(None, (view.money(cost.dollars, cost.unpriced), view.troubles(cost)))
         )

@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness import view
+from harness.display import SECONDS_BETWEEN_LINES
 from harness.errors import StoreError
 from harness.overview import Overview
 from harness.records import RunRecord, Stage, UnderWay
@@ -26,6 +27,8 @@ from harness.run import stages
 from harness.store import Store
 
 _LEAST_PAUSE, _PAUSES_PER_LOOK = 1.0, 5.0
+_PATIENCE = 15.0
+"""Seconds that a run may take to be started."""
 
 
 def show(store: Store, console: Console) -> None:
@@ -38,11 +41,17 @@ def show(store: Store, console: Console) -> None:
 
 
 def watch(store: Store, console: Console) -> None:
-    """Follow the run at a terminal until no process works on it, or Ctrl-C.
+    """Follow the run until no process works on it, or Ctrl-C.
+
+    At a terminal it is redrawn in place, elsewhere printed again from time to time.
 
     Raises:
         StoreError: there is no run.
     """
+    _await(store)
+    while not console.is_terminal and store.worker() is not None:
+        show(store, console)
+        time.sleep(SECONDS_BETWEEN_LINES)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while store.worker() is not None:
             began = time.monotonic()
@@ -51,6 +60,22 @@ def watch(store: Store, console: Console) -> None:
             looked = time.monotonic() - began
             time.sleep(max(_LEAST_PAUSE, _PAUSES_PER_LOOK * looked))
     show(store, console)
+
+
+def _await(store: Store) -> None:
+    """Wait a little for the process of a run that is just being started: it builds first."""
+    until = time.monotonic() + _PATIENCE
+    record = store.record()
+    asked = len(stages(_iterations(record) or 0))
+    unfinished = record.stopped is None and sum(r.finished for r in record.stages) < asked
+    while unfinished and store.worker() is None and time.monotonic() < until:
+        time.sleep(_LEAST_PAUSE)
+
+
+def _iterations(record: RunRecord) -> int | None:
+    """Read how often the run trains; the request of another version may not say."""
+    iterations = record.request.get("iterations")
+    return iterations if isinstance(iterations, int) else None
 
 
 def _drawn(store: Store, console: Console) -> RenderableType:
@@ -64,9 +89,8 @@ def _drawn(store: Store, console: Console) -> RenderableType:
 def look(store: Store, record: RunRecord, working: bool) -> Overview:
     """Put together what the files of a run tell."""
     done = tuple(result for result in record.stages if result.finished)
-    iterations = record.request.get("iterations")
-    # The request of another version may not say.
-    plan = stages(iterations) if isinstance(iterations, int) else [result.stage for result in done]
+    iterations = _iterations(record)
+    plan = [result.stage for result in done] if iterations is None else stages(iterations)
     under_way = store.progress() if working else _left(store, plan, [r.stage for r in done])
     return Overview(plan, done, under_way, working, record.bills)
 

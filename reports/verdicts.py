@@ -113,11 +113,11 @@ def outcome(changed: tuple[Change, ...]) -> Outcome:
 def verdicts(record: RunRecord, found: Changes) -> Points:
     """Answer whether self-rewarding worked, then axis by axis."""
     if found.loop is None:
-        return Points((("Self-rewarding", f"cannot be judged: {_no_loop(record)}"),))
+        return Points(((subject(record), f"cannot be judged: {_no_loop(record)}"),))
     judged = axes(record, found)
     return Points(
         (
-            ("Self-rewarding", _answer(judged, found)),
+            (subject(record), _answer(judged, found, record)),
             *((axis.name, _sentence(axis, found)) for axis in judged),
         )
     )
@@ -132,9 +132,21 @@ def answer(judged: tuple[Axis, ...]) -> str:
     return "worked in part" if lost else "worked"
 
 
-def _answer(judged: tuple[Axis, ...], found: Changes) -> str:
+def subject(record: RunRecord) -> str:
+    """Name what the run shows something about: the method, or models that were made elsewhere."""
+    return "Self-rewarding" if _rewards_itself(record) else "The series"
+
+
+def _rewards_itself(record: RunRecord) -> bool:
+    trainer = record.request.get("trainer")
+    return not isinstance(trainer, dict) or trainer.get("name") == "self_rewarding"
+
+
+def _answer(judged: tuple[Axis, ...], found: Changes, record: RunRecord) -> str:
     said = ", ".join(f"{axis.name.lower()} {_phrase(axis)}" for axis in judged)
-    return f"{answer(judged)},{_span(found)}: {said}."
+    # Of models that were made elsewhere there is no method that could have worked.
+    worked = f"{answer(judged)}," if _rewards_itself(record) else "shows,"
+    return f"{worked}{_span(found)}: {said}."
 
 
 def _phrase(axis: Axis) -> str:

@@ -68,14 +68,17 @@ def verify(names: Names = None) -> None:
     """Hash what is here again; exit with an error where something differs or is gone."""
     folder = here()
     wanted = set(_chosen(folder, names)) if names else {*map(folder.catalogue.owner, folder.sums())}
-    wrong = []
+    wrong, some = [], False
     for name in _chosen(folder, names):
         check = folder.check(name)
         if check.state == "missing" and name not in wanted:
             continue
+        some = True
         typer.echo(f"{name}: {check.state}{f', {check.detail}' if check.detail else ''}")
         if check.state in ("missing", "changed"):
             wrong.append(name)
+    if not some:
+        typer.echo(f"nothing to verify: no data set is in {folder.root}; see `harness data pull`")
     if wrong:
         raise DataError(
             f"not as they should be: {', '.join(wrong)}; `harness data pull` puts them right"

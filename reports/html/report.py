@@ -22,6 +22,7 @@ from reports.html.page import page
 from reports.html.samples import sampled
 from reports.page import ANSWERS, report
 from reports.series import chain, chosen, models
+from reports.verdicts import subject
 
 
 class Html:
@@ -67,7 +68,7 @@ def html(record: RunRecord, config: Html.Config | None = None) -> str:
     span = f"{names[0]} to {names[-1]}" if names else ""
     narrow = gallery(record, changed, width=svg.NARROW)
     return page(
-        title=f"Self-rewarding run of {', '.join(filter(None, (base, span)))}",
+        title=f"{subject(record)}: a run of {', '.join(filter(None, (base, span)))}",
         sections=[one for one in report(record, changed) if one.title != ANSWERS],
         samples=pack(found, names, chain(record), int(config.most_megabytes * 1e6))
         if found
