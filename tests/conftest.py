@@ -4,8 +4,13 @@ import copy
 import tomllib
 
 import pytest
+from hypothesis import settings
 
 from harness.config import PRESETS, RunConfig
+
+# What is timed is never asserted: a busy machine must not fail a property.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from reports.figures import number, plain
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _EDGE = 0.06
-_LARGEST = 1e300
+_SMALLEST, _LARGEST = 1e-290, 1e300
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Scale:
 
 
 def _finite(values: Iterable[float | None]) -> list[float]:
-    # What is beyond would have a domain without a width that can be computed with.
+    # What is beyond, or next to nothing, would have a domain whose width cannot be computed with.
     return [
-        min(max(value, -_LARGEST), _LARGEST)
+        min(max(value, -_LARGEST), _LARGEST) if abs(value) > _SMALLEST else 0.0
         for value in values
         if value is not None and math.isfinite(value)
     ]
