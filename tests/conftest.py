@@ -9,8 +9,8 @@ from hypothesis import settings
 
 from harness.config import PRESETS, RunConfig
 
-# What is timed is never asserted: a busy machine must not fail a property. Where changes are checked
-# in, the same examples are tried every time; new ones are found at home.
+# What is timed is never asserted: a busy machine must not fail a property. Continuous integration
+# tries the same examples every time; new ones are found at home.
 settings.register_profile("ours", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("ours")
 
