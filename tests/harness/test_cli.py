@@ -181,3 +181,10 @@ def test_what_a_file_says_does_not_steer_the_terminal(finished):
     done = harness("submit", "hub", str(folder), "--model", "M1", "--out", str(folder / "out"))
     assert done.returncode == 1
     assert "it measured M0 [2J; name one" in done.stderr
+
+
+def test_a_cap_on_a_judge_that_costs_nothing_is_refused(tmp_path):
+    result = CliRunner().invoke(cli.app, ["run", "--max-usd", "5", "--out", str(tmp_path / "run")])
+    assert isinstance(result.exception, HarnessError)
+    assert "the engine 'examiner' of [judge] runs here and costs nothing" in str(result.exception)
+    assert not (tmp_path / "run").exists()

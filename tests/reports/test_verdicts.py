@@ -110,3 +110,11 @@ def test_general_ability_held_where_a_loss_of_three_points_is_excluded(low, held
     record = whole_run.model_copy(update={"stages": stages})
     with_benchmarks = replace(found, found=(*found.found, changed))
     assert says in dict(verdicts(record, with_benchmarks).items)["Self-rewarding"]
+
+
+def test_models_that_were_made_elsewhere_are_a_series_that_no_method_made(whole_run):
+    request = whole_run.request | {"trainer": {"name": "checkpoints"}}
+    record = whole_run.model_copy(update={"request": request})
+    [(name, said), *_] = verdicts(record, changes(record)).items
+    assert name == "The series"
+    assert said.startswith("shows, from M1 to M3: instruction following")
