@@ -31,6 +31,11 @@ SECONDS_BETWEEN_BILLS = 2.0
 _TITLE_WIDTH = 24
 
 
+def can_redraw(console: Console) -> bool:
+    """Whether what was written can be drawn over: at a terminal that is not a dumb one."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 class Display:
     """Shows a run while it happens. Use it as a context manager."""
 
@@ -63,7 +68,7 @@ class Display:
         )
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if can_redraw(self._console):
             with suppress(Exception):  # a run needs no screen
                 self._live.start()
         return self
@@ -83,14 +88,14 @@ class Display:
         number = position.plan.index(position.stage) + 1
         count, name = f"{number}/{len(position.plan)} ", str(position.stage)
         line = Text.assemble((count, "dim"), (name, "bold"))
-        if position.done and not self._console.is_terminal:
+        if position.done and not can_redraw(self._console):
             line.append(f"  {view.time_line(self._overview(), self._clock())}")
         self._print(line)
 
     def part(self, title: str) -> None:
         """A part of the stage begins."""
         self._tracker.part(title)
-        if not self._console.is_terminal:
+        if not can_redraw(self._console):
             self._next_line = self._clock() + SECONDS_BETWEEN_LINES
 
     def rows(self, done: int, total: int | None, cost: Cost) -> None:

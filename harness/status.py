@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness import view
-from harness.display import SECONDS_BETWEEN_LINES
+from harness.display import SECONDS_BETWEEN_LINES, can_redraw
 from harness.errors import StoreError
 from harness.overview import Overview
 from harness.records import RunRecord, Stage, UnderWay
@@ -49,7 +49,7 @@ def watch(store: Store, console: Console) -> None:
         StoreError: there is no run.
     """
     _await(store)
-    while not console.is_terminal and store.worker() is not None:
+    while not can_redraw(console) and store.worker() is not None:
         show(store, console)
         time.sleep(SECONDS_BETWEEN_LINES)
     with Live(console=console, auto_refresh=False, transient=True) as live:
