@@ -155,6 +155,16 @@ class LoadedModel(Protocol):
 
 
 @runtime_checkable
+class Concurrent(Protocol):
+    """What a loaded model adds that several threads may ask at once, and that gains by it.
+
+    Rows of one call fill the room that the last, long rows of another leave.
+    """
+
+    concurrent: bool
+
+
+@runtime_checkable
 class Watched(Protocol):
     """What a run adds to the models it hands out: it counts what their verdicts come to."""
 
@@ -199,19 +209,26 @@ class Workload:
 
 
 @runtime_checkable
-class Remote(Protocol):
+class Checked(Protocol):
+    """What an engine adds that can tell before anything is measured that it will not do."""
+
+    def check(self, model: ModelRef) -> None:
+        """Find out, before M0 is measured, whether the model can be opened and asked at all.
+
+        Raises:
+            ConfigError: what the engine needs is not here, or does not go with the model.
+            DataError: the location holds no model.
+            JudgeUnavailable: no key, no such model, shut down, or not the one that was pinned.
+        """
+        ...
+
+
+@runtime_checkable
+class Remote(Checked, Protocol):
     """What an engine adds whose models are on somebody's server: they cost, and may be gone."""
 
     def keep_books(self, folder: Path) -> None:
         """Keep the ledger of all calls, and the answers already paid for, in this folder."""
-        ...
-
-    def check(self, model: ModelRef) -> None:
-        """Find out, before M0 is measured, whether the model can be asked at all.
-
-        Raises:
-            JudgeUnavailable: no key, no such model, shut down, or not the one that was pinned.
-        """
         ...
 
     def accept(self, model: ModelRef, request: Request) -> None:
@@ -442,8 +459,10 @@ class Submission(Protocol):
 
 __all__ = [
     "Bundle",
+    "Checked",
     "Comparer",
     "Completion",
+    "Concurrent",
     "Continuation",
     "Engine",
     "Entry",

@@ -35,6 +35,7 @@ from harness.pinned import contents
 from harness.plugins import Built
 from harness.progress import ProgressFile
 from harness.protocols import (
+    Checked,
     Engine,
     Evaluation,
     Inquirer,
@@ -80,7 +81,7 @@ def run(
     bench.keep_books(store)
     store.check(bench.request, answers_from)
     if not store.finished(stages(config.iterations)):
-        bench.check_remotes(display)
+        bench.check_engines(display)
     trainings = [stage for stage in stages(config.iterations) if stage.kind == "train"]
     if bench.trainer and not store.finished(trainings):
         bench.trainer.plugin.check(config.model, config.seed, config.iterations)
@@ -148,13 +149,16 @@ class Bench:
             if built and isinstance(built.plugin, Remote):
                 built.plugin.keep_books(store.books)
 
-    def check_remotes(self, display: Display) -> None:
-        """Find out whether models on servers can be asked at all, and what the judge will cost."""
-        if isinstance(self.engine.plugin, Remote):
+    def check_engines(self, display: Display) -> None:
+        """Find out whether the models can be asked at all, and what a judge that costs will."""
+        if isinstance(self.engine.plugin, Checked):
             self.engine.plugin.check(self.config.model)
         judged = [built for built in self.evaluations if built.plugin.needs_judge]
-        if self.config.judge and self.judge and judged and isinstance(self.judge.plugin, Remote):
-            judge, accept = self.config.judge.model, self.judge.plugin.accept
+        if not (self.config.judge and self.judge and judged):
+            return
+        judge = self.config.judge.model
+        if isinstance(self.judge.plugin, Remote):
+            accept = self.judge.plugin.accept
             models = lineage(self.config.model, self.config.iterations)
             asked = sum(forecast(judged, models, judge, accept).values(), start=Workload())
             self.judge.plugin.check(judge)  # after the rehearsal, which is free
@@ -163,6 +167,8 @@ class Bench:
                 f"{asked.input_tokens:,} tokens in, at most {asked.output_tokens:,} out, "
                 f"{self.judge.plugin.cost(judge, asked)}"
             )
+        elif isinstance(self.judge.plugin, Checked):
+            self.judge.plugin.check(judge)
 
     @property
     def request(self) -> dict[str, Any]:

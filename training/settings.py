@@ -30,6 +30,20 @@ class LoRA(Record):
     """Whole weights, which every engine can open, or only the adapter beside its start model."""
 
 
+class Launcher(Record):
+    """Where a training's processes run, and how they share the model between them."""
+
+    name: Literal["in_process", "accelerate", "ray"] = "in_process"
+    """`accelerate`: one node, by `accelerate launch`; `ray`: a cluster, by Ray Train."""
+    processes: int = Field(1, ge=1)
+    """In all, one a GPU."""
+    strategy: Literal["ddp", "fsdp2", "zero3"] = "ddp"
+    """`ddp`: every process holds the whole model. `fsdp2` (torch's own) and `zero3` (DeepSpeed):
+    weights, gradients and optimizer state are divided among them."""
+    offload: bool = False
+    """Keep what `fsdp2` or `zero3` divides in the machine's own memory, at the price of speed."""
+
+
 class Settings(Record):
     """How the weights are updated. Fields only: each training adds its own."""
 
