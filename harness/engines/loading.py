@@ -4,6 +4,8 @@ Every reason why a location is no usable model ends here as a one-line `DataErro
 """
 
 import json
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
@@ -70,7 +72,7 @@ def load_tokenizer(
     """Load the tokenizer beside the weights, with another chat template where one is given.
 
     Raises:
-        DataError: there is no tokenizer, or the template file cannot be read.
+        DataError: there is no tokenizer, or no template by that name, nor a file to be read.
     """
     location = locate(ref)
     if is_adapter(location) and not (Path(location) / "tokenizer_config.json").is_file():
@@ -83,13 +85,25 @@ def load_tokenizer(
         raise unloadable(ref, error) from error
     if chat_template is not None:
         try:
-            tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
+            tokenizer.chat_template = _template(chat_template).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            built_in = ", ".join(sorted(file.name.removesuffix(".jinja") for file in _built_in()))
             raise DataError(
-                f"the engine's option `chat_template` names {chat_template}, which cannot be read "
-                f"({error}); give a text file with a Jinja chat template"
+                f"the engine's option `chat_template` names {chat_template}, which is neither "
+                f"{built_in} nor a file that can be read ({error}); give a text file with a Jinja "
+                "chat template"
             ) from error
     return tokenizer
+
+
+def _built_in() -> list[Traversable]:
+    return list((resources.files("harness") / "engines" / "chat_templates").iterdir())
+
+
+def _template(name_or_file: Path) -> Traversable:
+    """Find a chat template: a built-in name, or a file of the user's own."""
+    built_in = (file for file in _built_in() if file.name == f"{name_or_file}.jinja")
+    return next(built_in, name_or_file)
 
 
 def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -39,7 +39,8 @@ class Transformers:
         batch_tokens: int = Field(default=65_536, ge=1)
         """The most tokens in a batch, prompts and the longest completions: what the cache holds."""
         chat_template: Path | None = None
-        """A file with a chat template, instead of the tokenizer's own."""
+        """A file with a chat template instead of the tokenizer's own, or `tulu` for a base model
+        that has none: plain roles, and the tokenizer's end token after each answer."""
         trust_remote_code: bool = False
         """Whether a hub model may run code of its own."""
 

@@ -93,8 +93,8 @@ class SelfRewardingSettings(Record):
     rubric: str = "five_points"
     """A built-in rubric, or a file of your own with {instruction} and {response}."""
     chat_template: Path | None = None
-    """A file with a chat template, for a tokenizer without one; name it in the engine's option
-    of the same name too."""
+    """A file with a chat template, for a tokenizer without one, or the built-in `tulu`; name it in
+    the engine's option of the same name too."""
     sft: SFT
     dpo: DPO
     proposing: Proposing = Proposing()

@@ -19,14 +19,16 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from harness.checkpoints import fingerprint
+import harness.engines
+from harness.checkpoints import chat_text, fingerprint
 from harness.engines.loaded_transformers import LoadedTransformers
 from harness.engines.transformers import Transformers
 from harness.errors import ConfigError, DataError
-from harness.protocols import Continuation, Request, Sampling, user
+from harness.protocols import Continuation, Message, Request, Sampling, user
 from harness.records import ModelRef
 from tests.harness.engines import tiny
 
+BUILT_IN = Path(harness.engines.__file__).parent / "chat_templates"
 SAMPLING = Sampling(n=4, temperature=0.7, top_p=0.9, max_tokens=12, seed=5, logprobs=True)
 REQUESTS = [Request(str(i), user("Hi " * (1 + i % 5)), SAMPLING) for i in range(9)]
 
@@ -321,6 +323,24 @@ def test_a_missing_chat_template_is_refused_and_can_be_given(
         engine(chat_template=tmp_path / "nowhere").open(at(tiny_model)),
     ):
         pass
+
+
+def test_the_built_in_template_ends_every_answer_and_begins_each_prompt_alike() -> None:
+    made = tiny.tokenizer()
+    made.chat_template = (BUILT_IN / "tulu.jinja").read_text()
+    turns = (Message("system", "Be kind."), Message("user", "a"), Message("assistant", "b"))
+    asked = chat_text(made, turns[:2], add_generation_prompt=True)
+    assert asked == "<s><|system|>\nBe kind.\n<|user|>\na\n<|assistant|>\n"
+    assert chat_text(made, turns, add_generation_prompt=False) == asked + "b</s>"
+    longer = chat_text(made, (*turns, Message("user", "c")), add_generation_prompt=True)
+    assert longer == asked + "b</s>\n<|user|>\nc\n<|assistant|>\n"
+
+
+def test_a_built_in_template_goes_by_its_name(tiny_model: Path) -> None:
+    with engine(chat_template=Path("tulu")).open(at(tiny_model)) as model:
+        [made] = model.generate([replace(REQUESTS[0], prompt=user("Hi"), sampling=Sampling(n=1))])
+        # With BOS, and without line breaks, which this tokenizer does not know.
+        assert len(made.prompt_ids) == 1 + len("<|user|>Hi<|assistant|>")
 
 
 @pytest.mark.parametrize(
