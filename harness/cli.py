@@ -12,6 +12,7 @@ from typing import Annotated, Protocol, runtime_checkable
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from harness import machine, plugins, status
@@ -22,6 +23,7 @@ from harness.data.command import data
 from harness.display import Display
 from harness.errors import ConfigError, HarnessError
 from harness.microworld.command import microworld
+from harness.options import options
 from harness.protocols import Remote, Scorer
 from harness.records import RunRecord
 from harness.remote.command import judge
@@ -158,8 +160,17 @@ def score(
 
 
 @app.command("list")
-def list_plugins() -> None:
-    """List what can be named in a request."""
+def list_plugins(
+    of_kind: Annotated[
+        str | None,
+        typer.Argument(metavar="[KIND]", help="engine, evaluation, trainer, report or submission."),
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One of that kind, for its options.")] = None,
+) -> None:
+    """List what can be named in a request; or, of one plug-in by kind and name, its options."""
+    if of_kind is not None:
+        _list_options(of_kind, name)
+        return
     table = Table("kind", "name", "from", box=None)
     for kind in plugins.KINDS:
         for entry in plugins.installed(kind):
@@ -167,6 +178,21 @@ def list_plugins() -> None:
     for name in presets():
         table.add_row("request", name, str(PRESETS / f"{name}.toml"))
     print_table(table)
+
+
+def _list_options(word: str, name: str | None) -> None:
+    kinds = {kind.word: kind for kind in plugins.KINDS}
+    if word not in kinds or name is None:
+        raise ConfigError(
+            f"options are those of one plug-in: give its kind, one of {', '.join(kinds)}, and its "
+            "name; `harness list` shows all"
+        )
+    plugin = plugins.load(kinds[word], name)
+    console = as_wide_as_needed()
+    for option in options(plugin.Config):
+        console.print(f"{option.name}: {option.kind}, {option.default}", style="bold")
+        if option.meaning:
+            console.print(Padding(option.meaning, (0, 0, 0, 4), expand=False))
 
 
 @app.command()
@@ -228,7 +254,7 @@ def _version(value: bool) -> None:
 
 
 @app.callback()
-def options(
+def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
     ] = False,
