@@ -246,6 +246,7 @@ class Spread:
                     self._end(turn, error)
                 else:
                     self._end(turn)
+                replica.attempts = 0
         finally:
             replica.model = None
 
