@@ -27,6 +27,7 @@ PACKAGES: Mapping[str, str] = {
     "accelerate": "training",
     "peft": "training with LoRA (optional)",
     "vllm": "a faster engine on GPUs (optional)",
+    "ray": "engines and training on several machines (optional)",
 }
 
 

@@ -57,7 +57,7 @@ _COSTS, _PROGRESS = "costs.jsonl", "progress.json"
 ANSWERED = "answered"
 """The key of the row that ends a model's answers in the log of an evaluation."""
 _ANSWERED_LINE = json.dumps({"key": ANSWERED})[:-1].encode()
-_MAY_CHANGE = {"guards", "calls", "launcher", "replicas", "reports"}
+_MAY_CHANGE = {"guards", "calls", "launcher", "replicas", "cluster", "reports"}
 """What goes by these names decides whether, where and how fast a run goes on, and how it is shown;
 not what it computes."""
 

@@ -22,7 +22,7 @@ from reports.figures import visible
 VERSION = "harness version"
 """Runs of different versions are not seeds of one setting: other code measured them."""
 _NO_DIFFERENCE = {"seed", "reports", "contents"}
-_ANYWHERE = {"guards", "calls"}
+_ANYWHERE = {"guards", "calls", "launcher", "replicas", "cluster"}
 _LONGEST_VALUE = 60
 
 

@@ -1,0 +1,115 @@
+"""The `ray` engine: any other engine, spread over a Ray cluster.
+
+    [engine]
+    name = "ray"
+    engine = { name = "transformers", batch_rows = 64 }    # any engine here, with its own options
+    replicas = 8                                           # without it: as many as have room
+    cluster = { address = "auto", gpus = 1, cpus = 4 }     # without an address: this machine
+
+Each replica is a process on some machine of the cluster, with GPUs and cores of its own, that opens
+the model by the engine that is named and sends rows back as they finish. Rows that were sent are
+kept whatever happens; of a process or a machine that dies, or that says nothing for `stalled_after`
+seconds, only the rows it was at are asked again. Replicas that the cluster has no room for wait,
+and join once a machine comes.
+
+The machines must have the harness and the engine's packages installed (`pip install` of the same
+versions), and see the model under the same path: a folder belongs on a file system they share.
+
+What `replicas` and `cluster` say may change between two attempts of a run. This is the door only:
+what is behind it imports Ray.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from harness import plugins
+from harness.config import Choice
+from harness.errors import ConfigError
+from harness.machine import installed
+from harness.protocols import LoadedModel, Remote
+from harness.records import ModelRef, Record
+
+OLDEST = (2, 60)
+"""The oldest Ray that this is made for and tested with."""
+
+
+class Cluster(Record):
+    """Where replicas are, and what each of them has."""
+
+    address: str | None = Field(default=None, pattern=r"^(auto|[^/\s]+:\d+)$")
+    """`auto` (the cluster of this machine) or `host:port`. None: one of our own, on this machine,
+    that ends with the process."""
+    gpus: float | None = Field(default=None, ge=0)
+    """For each replica, all in one machine. None: 1 where the cluster has any, else 0."""
+    cpus: float = Field(default=1, ge=0)
+    """Cores for each replica; so many threads does its mathematics use."""
+    window: int = Field(default=256, ge=1)
+    """The most completions that a replica is given at a time: at least what it does at once."""
+    stalled_after: float = Field(default=900, gt=0)
+    """Seconds without a row, or for opening the model, after which a replica is replaced."""
+
+
+class Ray:
+    """Spreads an engine over a Ray cluster."""
+
+    light: ClassVar[bool] = False
+
+    class Config(Record):
+        """Which engine, how often, and where."""
+
+        engine: Choice = Choice(name="transformers")
+        replicas: int | None = Field(default=None, ge=1)
+        """How often the model is opened. None: as often as the cluster has room for at first."""
+        cluster: Cluster = Cluster()
+
+        @field_validator("engine")
+        @classmethod
+        def _is_checked(cls, choice: Choice) -> Choice:
+            """Check the engine's own options here, and write out its defaults."""
+            built = plugins.build(plugins.ENGINES, choice)
+            if isinstance(built.plugin, Remote | Ray):
+                raise ValueError(
+                    f"{choice.name!r} asks many at once by itself: name it as the engine, not here"
+                )
+            return Choice.model_validate(built.options)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def check(self, model: ModelRef) -> None:
+        """Find out, before M0 is measured, whether Ray is here.
+
+        Raises:
+            ConfigError: it is missing, or too old.
+        """
+        found = installed("ray")
+        if found is None:
+            raise ConfigError(
+                "the engine 'ray' needs Ray, which is not installed: pip install '.[ray]', or name "
+                f"{self.config.engine.name!r} itself as the engine"
+            )
+        if tuple(int(part) for part in found.split(".")[:2] if part.isdigit()) < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise ConfigError(
+                f"the engine 'ray' needs Ray {oldest} or newer, and {found} is installed: "
+                "pip install '.[ray]'"
+            )
+
+    @contextmanager
+    def open(self, model: ModelRef) -> Iterator[LoadedModel]:
+        """Open a model on the cluster; go on once its first replica is there.
+
+        Raises:
+            ConfigError: Ray is missing or too old, there is no such cluster, or a replica does
+                not fit on this machine.
+            HarnessError: whatever the engine says that cannot open the model.
+        """
+        self.check(model)
+        spread: Callable[[ModelRef, Ray.Config], AbstractContextManager[LoadedModel]]
+        spread = import_module("harness.engines.ray_cluster").spread
+        with spread(model, self.config) as loaded:
+            yield loaded

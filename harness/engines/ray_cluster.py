@@ -1,0 +1,107 @@
+"""A model on a Ray cluster: connect to it, and spread the model over it.
+
+A cluster of our own has no dashboard, tells nobody that it is used, and ends with this process,
+however that ends. A cluster that was there before is left as it is; what was started on it ends
+with this process.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import Event
+from typing import Any
+
+import ray
+
+from harness.engines.ray import Ray
+from harness.engines.ray_replica import Wanted, machines, opened
+from harness.engines.spreading import Spread
+from harness.errors import ConfigError
+from harness.protocols import LoadedModel
+from harness.records import ModelRef
+
+_LOG = logging.getLogger(__name__)
+
+_STORE = 128 * 2**20
+"""Bytes of shared memory of a cluster of our own: rows are small, and weights are no objects."""
+_KNOCK = 10.0
+"""Seconds for the cluster's machine to answer."""
+
+
+@contextmanager
+def spread(model: ModelRef, config: Ray.Config) -> Iterator[LoadedModel]:
+    """Open a model on the cluster; see `Ray.open`."""
+    cluster = config.cluster
+    connect(cluster.address)
+    have = machines().values()
+    gpus = cluster.gpus
+    if gpus is None:
+        gpus = float(any(machine.get("GPU") for machine in have))
+    wanted = Wanted(model, config.engine, gpus, cluster.cpus, cluster.stalled_after)
+    room = sum(_room(machine, wanted) for machine in have)
+    replicas = config.replicas or room
+    each = f"{gpus:g} GPUs and {cluster.cpus:g} cores"
+    if cluster.address is None and (replicas > room or room == 0):
+        raise ConfigError(
+            f"this machine has room for {room} replicas of {each}, not for {replicas or 1}; ask "
+            "for fewer (engine.replicas), for less (engine.cluster.gpus, .cpus), or name a cluster"
+        )
+    if replicas > room or room == 0:
+        _LOG.warning(
+            "the cluster has room for %d of %d replicas of %s as yet; the others join when "
+            "machines come",
+            *(room, replicas or 1, each),
+        )
+    closing = Event()
+    one = partial(opened, wanted, closing)
+    with Spread([one] * max(1, replicas), cluster.window, closing) as loaded:
+        yield loaded
+
+
+def connect(address: str | None) -> None:
+    """Connect this process to a cluster, or start one on this machine.
+
+    Raises:
+        ConfigError: there is no such cluster, it has another version of Ray or Python, or this
+            process is connected to another one.
+    """
+    if ray.is_initialized():
+        here = ray.get_runtime_context().gcs_address
+        if address not in (None, "auto", here):
+            raise ConfigError(
+                f"engine.cluster.address is {address}, and this process is connected to {here}; "
+                "all that a run asks for must be on one cluster"
+            )
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {"address": address}
+    if address is None:
+        options = {
+            "address": "local",  # also where the environment, or a file, names another one
+            "num_cpus": len(os.sched_getaffinity(0)),
+            "include_dashboard": False,
+            "object_store_memory": _STORE,
+        }
+    try:
+        if address not in (None, "auto"):
+            host, _, port = address.rpartition(":")
+            # Ray itself would knock for minutes.
+            socket.create_connection((host, int(port)), timeout=_KNOCK).close()
+        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"no Ray cluster at {address or 'this machine'} that this process can join: "
+            f"{' '.join(str(error).split())[:300]}; start one (`ray start --head`), mend "
+            "engine.cluster.address, or leave it out for one of its own on this machine"
+        ) from error
+
+
+def _room(machine: dict[str, float], wanted: Wanted) -> int:
+    """Count the replicas that fit on a machine."""
+    needs = {"GPU": wanted.gpus, "CPU": wanted.cpus}
+    return min(
+        (int(machine.get(what, 0) // need) for what, need in needs.items() if need), default=1
+    )
