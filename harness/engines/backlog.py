@@ -1,0 +1,220 @@
+"""Which rows a replica of a model is given, and when.
+
+    calls of `generate`            replica 0: turn {a, b, c}       at most `window` completions
+    a b c d e f | g h              replica 1: turn {d, e}
+    calls are served in order      f, g, h wait
+
+A turn is one time that a replica is asked. Its rows are drawn one by one while it lasts, so an
+engine that lists its requests gets a chunk, and one that draws as rows finish stays full. Nobody is
+given more than an equal share of all that is unfinished: towards the end turns get shorter, and
+no replica waits for another that took too much.
+
+Rows that a replica was lost with may be why. They are asked again in smaller and smaller company,
+in the end alone, so that the one that is fatal is found and the others are not blamed for it.
+
+Nothing here is locked: `spreading` holds one lock over all of it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import ceil, isqrt
+from queue import SimpleQueue
+
+from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request
+from harness.records import Failure
+
+LOSSES = 3
+"""With how many replicas a row may be lost before it is given up."""
+
+Asked = Request | Continuation
+Made = Completion | LogLikelihood
+
+
+@dataclass(eq=False)
+class Row:
+    """One request on its way."""
+
+    call: "Call"
+    asked: Asked
+    made: list[Made] = field(default_factory=list)
+    losses: int = 0
+    """How many replicas were lost with it, and perhaps by it."""
+
+    @property
+    def weight(self) -> int:
+        """How many completions it takes."""
+        return self.asked.sampling.n if isinstance(self.asked, Request) else 1
+
+
+@dataclass(eq=False)
+class Call:
+    """What somebody asked in one go, and waits for."""
+
+    kind: type[Asked]
+    waiting: deque[Row] = field(default_factory=deque)
+    unfinished: int = 0
+    """Completions that are still to come."""
+    results: SimpleQueue[Sequence[Made] | Exception] = field(default_factory=SimpleQueue)
+    """Whole rows, or the error that ends the call."""
+    over: bool = False
+
+
+@dataclass(eq=False)
+class Turn:
+    """One time that a replica is asked."""
+
+    kind: type[Asked]
+    losses: int
+    """Of each of its rows."""
+    rows: dict[str, Row] = field(default_factory=dict)
+    """What was given and is unfinished, by id."""
+    load: int = 0
+    """How many completions that is."""
+    over: bool = False
+
+
+class Backlog:
+    """All calls, with the rows that wait."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._calls: list[Call] = []
+
+    def call(self, kind: type[Asked], asked: Iterable[Asked]) -> Call:
+        """Queue up a call: requests longest prompt first, continuations as they come.
+
+        Rows with the same prompt stay side by side, and so do prompts that begin alike where
+        the caller had them so.
+        """
+        made = Call(kind)
+        rows = [Row(made, one) for one in asked]
+        if kind is Request:
+            first: dict[Prompt, int] = {}
+            for row in rows:
+                first.setdefault(row.asked.prompt, len(first))
+            rows.sort(key=lambda row: (-_size(row.asked.prompt), first[row.asked.prompt]))
+        made.waiting.extend(row for row in rows if row.weight)
+        made.unfinished = sum(row.weight for row in rows)
+        self._calls.append(made)
+        return made
+
+    def turn(self, turns: Sequence[Turn], replicas: int) -> Turn | None:
+        """Begin a turn of a replica that is at some already; None where nothing is there for it."""
+        row = self._next(turns)
+        if row is None or not self._fits(row, turns, replicas):
+            return None
+        turn = Turn(row.call.kind, row.losses)
+        self._move(row, turn)
+        return turn
+
+    def draw(self, turn: Turn, turns: Sequence[Turn], replicas: int) -> Asked | None:
+        """Give a turn another row; None ends what it is given."""
+        row = None if turn.over else self._next(turns)
+        if row is None or (row.call.kind, row.losses) != (turn.kind, turn.losses):
+            return None
+        if not self._fits(row, turns, replicas):
+            return None
+        self._move(row, turn)
+        return row.asked
+
+    def finish(self, turn: Turn, made: Made) -> bool:
+        """Take what came of a row; hand the row out once it is whole.
+
+        Returns:
+            Whether anybody waits for what is left of the turn.
+
+        Raises:
+            RuntimeError: nobody asked for that.
+        """
+        row = turn.rows.get(made.id)
+        if row is None:
+            raise RuntimeError(f"the engine answered {made.id!r}, which it was not asked")
+        row.made.append(made)
+        if len(row.made) == row.weight:
+            del turn.rows[made.id]
+            turn.load -= row.weight
+            self._deliver(row, row.made)
+        return not turn.rows or any(not row.call.over for row in turn.rows.values())
+
+    def put_back(self, turns: Iterable[Turn], suspect: Failure | None) -> None:
+        """Queue the rows of lost turns up again, ahead of all others of their calls.
+
+        Args:
+            turns: What the replica was at.
+            suspect: What becomes of a row that has now been lost too often; None where the rows
+                had nothing to do with it.
+        """
+        for turn in turns:
+            turn.over = True
+            for row in reversed(turn.rows.values()):
+                row.made.clear()
+                row.losses += suspect is not None
+                if row.losses < LOSSES or suspect is None:
+                    row.call.waiting.appendleft(row)
+                else:
+                    self._deliver(row, _failed(row.asked, suspect))
+
+    def fail(self, calls: Iterable[Call], error: Exception) -> None:
+        """End calls by an error."""
+        for call in list(calls):
+            if not call.over:
+                self.drop(call)
+                call.results.put(error)
+
+    def drop(self, call: Call) -> None:
+        """Forget a call: none of its rows is begun any more."""
+        call.over = True
+        call.waiting.clear()
+        if call in self._calls:
+            self._calls.remove(call)
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """The calls that somebody waits for."""
+        return self._calls
+
+    def _deliver(self, row: Row, made: Sequence[Made]) -> None:
+        call = row.call
+        call.unfinished -= row.weight
+        call.results.put(made)
+        if not call.unfinished:
+            self.drop(call)
+
+    def _next(self, turns: Sequence[Turn]) -> Row | None:
+        for call in self._calls:
+            # Engines tell rows apart by their ids, of which two calls may have the same.
+            if call.waiting and all(call.waiting[0].asked.id not in t.rows for t in turns):
+                return call.waiting[0]
+        return None
+
+    def _fits(self, row: Row, turns: Sequence[Turn], replicas: int) -> bool:
+        load = sum(turn.load for turn in turns)
+        if load == 0:
+            return True
+        if any(turn.rows and turn.losses != row.losses for turn in turns):
+            return False
+        company = (self._window, isqrt(self._window), 1)[row.losses]
+        share = ceil(sum(call.unfinished for call in self._calls) / max(1, replicas))
+        return load + row.weight <= min(company, share)
+
+    def _move(self, row: Row, turn: Turn) -> None:
+        row.call.waiting.popleft()
+        turn.rows[row.asked.id] = row
+        turn.load += row.weight
+
+
+def _size(prompt: Prompt) -> int:
+    """Estimate how long a prompt is, in characters, of which a token has about four."""
+    if isinstance(prompt, str):
+        return len(prompt)
+    return sum(4 if isinstance(turn, int) else len(turn.content) for turn in prompt)
+
+
+def _failed(asked: Asked, failure: Failure) -> Sequence[Made]:
+    if isinstance(asked, Continuation):
+        return [LogLikelihood(asked.id, float("nan"), 0, greedy=False, failure=failure)]
+    return [
+        Completion(asked.id, index, "", finish_reason="failed", failure=failure)
+        for index in range(asked.sampling.n)
+    ]

@@ -1,0 +1,130 @@
+"""Which rows replicas are given, without any replica."""
+
+from math import isqrt
+
+import pytest
+
+from harness.engines.backlog import LOSSES, Backlog
+from harness.protocols import Completion, Continuation, Request, Sampling
+from harness.records import Failure
+
+SUSPECT = Failure(reason="replica_lost")
+
+
+def chunk(backlog, turns=(), replicas=1):
+    """Begin a turn and draw all that it is given at once, as an engine does that lists."""
+    turn = backlog.turn(turns, replicas)
+    if turn is not None:
+        while backlog.draw(turn, [*turns, turn], replicas) is not None:
+            pass
+    return turn
+
+
+def rows(count, n=1):
+    return [Request(str(i), "Hello", Sampling(n=n)) for i in range(count)]
+
+
+def answer(backlog, turn):
+    for row in list(turn.rows.values()):
+        for index in range(row.weight):
+            backlog.finish(turn, Completion(row.asked.id, index, "Yes."))
+
+
+@pytest.mark.parametrize(("n", "window", "replicas", "first"), [(1, 16, 2, 16), (4, 16, 2, 4)])
+def test_chunks_are_a_window_and_shrink_towards_the_end(n, window, replicas, first):
+    backlog = Backlog(window)
+    backlog.call(Request, rows(60 // n, n))
+    busy = chunk(backlog, replicas=replicas)
+    sizes = [len(busy.rows)]
+    while turn := chunk(backlog, replicas=replicas):
+        sizes.append(len(turn.rows))
+        answer(backlog, turn)
+    assert sizes[0] == first
+    assert sizes == sorted(sizes, reverse=True)
+    assert sum(sizes) == 60 // n
+    assert sizes[-1] < first
+
+
+def test_what_fits_no_window_is_given_alone():
+    backlog = Backlog(2)
+    backlog.call(Request, rows(2, n=5))
+    assert len(chunk(backlog).rows) == 1
+
+
+def test_calls_are_served_in_order_and_kinds_are_not_mixed():
+    backlog = Backlog(100)
+    backlog.call(Request, [Request("a", "Hello", Sampling())])
+    backlog.call(Continuation, [Continuation("b", "Hello", "Yes.")])
+    backlog.call(Request, [Request("c", "Hello", Sampling())])
+    turns = [list(chunk(backlog).rows) for _ in range(3)]
+    assert turns == [["a"], ["b"], ["c"]]
+    assert backlog.turn([], 1) is None
+
+
+def test_an_id_is_not_given_to_a_replica_that_has_it_already():
+    backlog = Backlog(100)
+    backlog.call(Request, rows(1))
+    backlog.call(Request, [*rows(1), Request("other", "Hello", Sampling())])
+    turn = chunk(backlog)
+    assert list(turn.rows) == ["0"]
+    assert backlog.turn([turn], 1) is None
+    answer(backlog, turn)
+    assert list(chunk(backlog).rows) == ["0", "other"]
+
+
+def test_suspects_are_asked_in_smaller_and_smaller_company_and_then_given_up():
+    backlog = Backlog(64)
+    call = backlog.call(Request, rows(64))
+    sizes = []
+    for _ in range(LOSSES):
+        turn = chunk(backlog)
+        assert "0" in turn.rows
+        sizes.append(len(turn.rows))
+        backlog.put_back([turn], SUSPECT)
+        assert turn.over and backlog.draw(turn, [], 1) is None
+    assert sizes == [64, isqrt(64), 1]
+    [failed] = call.results.get_nowait()
+    assert (failed.id, failed.failure) == ("0", SUSPECT)
+    assert call.unfinished == 63
+    # Those that were lost with it twice are asked alone, one by one; then the others, by eights.
+    assert [len(chunk(backlog).rows) for _ in range(9)] == [1] * 7 + [8] * 2
+
+
+def test_suspects_share_a_replica_with_nobody():
+    backlog = Backlog(9)
+    backlog.call(Request, rows(20))
+    lost, busy = chunk(backlog), backlog.turn([], 1)
+    backlog.put_back([lost], SUSPECT)
+    assert backlog.turn([busy], 1) is None
+    assert backlog.draw(busy, [busy], 1) is None
+    assert len(chunk(backlog).rows) == 3
+
+
+def test_rows_of_a_node_that_went_away_are_no_suspects():
+    backlog = Backlog(8)
+    call = backlog.call(Request, rows(8))
+    for _ in range(10):
+        turn = chunk(backlog)
+        assert len(turn.rows) == 8
+        backlog.put_back([turn], None)
+    assert call.results.empty()
+
+
+def test_completions_of_a_lost_row_are_not_handed_out_twice():
+    backlog = Backlog(8)
+    call = backlog.call(Request, rows(1, n=3))
+    turn = chunk(backlog)
+    backlog.finish(turn, Completion("0", 0, "lost"))
+    backlog.put_back([turn], SUSPECT)
+    answer(backlog, chunk(backlog))
+    assert [c.text for c in call.results.get_nowait()] == ["Yes."] * 3
+    assert call.results.empty() and not backlog.calls
+
+
+def test_a_call_that_is_dropped_leaves_nothing_to_give():
+    backlog = Backlog(4)
+    call = backlog.call(Request, rows(20))
+    turn = chunk(backlog)
+    backlog.drop(call)
+    assert backlog.turn([], 1) is None
+    assert not backlog.finish(turn, Completion("0", 0, "Yes."))
