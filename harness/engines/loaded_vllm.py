@@ -136,13 +136,12 @@ class _Replica:
         """Start a process, and see that the model answers in numbers."""
         with ExitStack() as stack:
             try:
-                process = stack.enter_context(self.run())
-            except ConfigError as error:
-                if self.was_open:  # then it can start, and what is in its way may pass
+                loaded = LoadedVLLM(self.known, stack.enter_context(self.run()))
+                loaded.try_out()
+            except (ConfigError, ReplicaLost) as error:
+                if self.was_open:  # then it can be, and what is in its way may pass
                     raise ReplicaLost(str(error), blameless=True) from error
-                raise
-            loaded = LoadedVLLM(self.known, process)
-            loaded.try_out()
+                raise ConfigError(str(error)) from error
             self.was_open = True
             yield loaded
 

@@ -25,7 +25,7 @@ from harness.errors import ConfigError
 
 VARIABLE = "HARNESS_VLLM_PYTHON"
 """Names the interpreter of an environment with vLLM."""
-VERSIONS = SpecifierSet(">=0.31,<0.34")
+VERSIONS = ">=0.31,<0.34"
 """Those whose interface was read; 0.32.0 is the one that is tested."""
 
 _BESIDE = Path(".venv-vllm/bin/python")
@@ -86,7 +86,7 @@ def check_version(python: str) -> str:
             f"with `make vllm-env` (on GPUs, with `pip install vllm`), and let {VARIABLE} name its "
             "Python"
         )
-    if not VERSIONS.contains(found.partition("+")[0], prereleases=True):
+    if not SpecifierSet(VERSIONS).contains(found.partition("+")[0], prereleases=True):
         raise ConfigError(
             f"the vllm engine needs vLLM {VERSIONS}, and {python} has {found}; install another "
             f"one, or let {VARIABLE} name another Python"

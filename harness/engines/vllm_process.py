@@ -204,7 +204,7 @@ class Process:
                     break  # it was killed in the middle of a word
                 self._heard = time.time()
                 self._hand(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError):
             self._kill(f"it said what is not of the protocol: {line[:80]!r}")
         with self._lock:
             self._over = True
@@ -213,7 +213,9 @@ class Process:
         for inbox in waiting.values():
             inbox.put(None)
 
-    def _hand(self, said: dict[str, Any]) -> None:
+    def _hand(self, said: Any) -> None:
+        if not isinstance(said, dict):
+            raise ValueError("an object is expected")
         if not self._ready:
             self._ready = "ready" in said
             self._began.put(said)
