@@ -63,19 +63,20 @@ def load(model: ModelRef, config: VLLM.Config, python: str) -> Spread:
     replicas: list[Callable[[], AbstractContextManager[LoadedModel]]] = [
         _Replica(
             known,
-            partial(running, python, order, _environment(gpus), config.stalled_after, closing),
+            partial(running, python, order, environment(gpus), config.stalled_after, closing),
         ).open
         for gpus in devices(python, config.tensor_parallel, config.replicas)
     ]
     return Spread(replicas, window=2 * IN_FLIGHT, closing=closing)
 
 
-def _environment(gpus: str | None) -> Mapping[str, str]:
-    environment = _ON_CPU | dict(os.environ) | _ENVIRONMENT
-    environment.pop("PYTHONPATH", None)  # meant for this interpreter, not for vLLM's
+def environment(gpus: str | None) -> Mapping[str, str]:
+    """Say what a process finds in its environment, on these GPUs."""
+    found = _ON_CPU | dict(os.environ) | _ENVIRONMENT
+    found.pop("PYTHONPATH", None)  # meant for this interpreter, not for vLLM's
     if gpus is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = gpus
-    return environment
+        found["CUDA_VISIBLE_DEVICES"] = gpus
+    return found
 
 
 @dataclass(frozen=True)
