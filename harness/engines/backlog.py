@@ -5,9 +5,9 @@
     calls are served in order      f, g, h wait
 
 A turn is one time that a replica is asked. Its rows are drawn one by one while it lasts, so an
-engine that lists its requests gets a chunk, and one that draws as rows finish stays full. Nobody is
-given more than an equal share of all that is unfinished: towards the end turns get shorter, and
-no replica waits for another that took too much.
+engine that lists its requests gets a chunk, and one that draws again as rows finish stays full.
+Nobody is given more than an equal share of all that is unfinished: towards the end turns get
+shorter, and no replica waits for another that took too much.
 
 Rows that a replica was lost with may be why. They are asked again in smaller and smaller company,
 in the end alone, so that the one that is fatal is found and the others are not blamed for it.
@@ -16,7 +16,7 @@ Nothing here is locked: `spreading` holds one lock over all of it.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, isqrt
 from queue import SimpleQueue
@@ -99,23 +99,33 @@ class Backlog:
         self._calls.append(made)
         return made
 
-    def turn(self, turns: Sequence[Turn], replicas: int) -> Turn | None:
-        """Begin a turn of a replica that is at some already; None where nothing is there for it."""
-        row = self._next(turns)
-        if row is None or not self._fits(row, turns, replicas):
-            return None
-        turn = Turn(row.call.kind, row.losses)
-        self._move(row, turn)
-        return turn
+    @property
+    def waits(self) -> bool:
+        """Whether there is a row that nobody has."""
+        return any(call.waiting for call in self._calls)
 
-    def draw(self, turn: Turn, turns: Sequence[Turn], replicas: int) -> Asked | None:
-        """Give a turn another row; None ends what it is given."""
-        row = None if turn.over else self._next(turns)
+    def turn(self) -> Turn | None:
+        """Begin a turn for what is next; None where nothing waits."""
+        row = self._next(())
+        return None if row is None else Turn(row.call.kind, row.losses)
+
+    def draw(self, turn: Turn, replicas: int) -> Asked | None:
+        """Give a turn its next row; None where there is nothing for it now.
+
+        Args:
+            turn: What the replica is at.
+            replicas: How many there are by now to share the work.
+        """
+        row = None if turn.over else self._next(turn.rows)
         if row is None or (row.call.kind, row.losses) != (turn.kind, turn.losses):
             return None
-        if not self._fits(row, turns, replicas):
+        company = (self._window, isqrt(self._window), 1)[row.losses]
+        share = ceil(sum(call.unfinished for call in self._calls) / replicas)
+        if turn.load and turn.load + row.weight > min(company, share):
             return None
-        self._move(row, turn)
+        row.call.waiting.popleft()
+        turn.rows[row.asked.id] = row
+        turn.load += row.weight
         return row.asked
 
     def finish(self, turn: Turn, made: Made) -> bool:
@@ -137,23 +147,22 @@ class Backlog:
             self._deliver(row, row.made)
         return not turn.rows or any(not row.call.over for row in turn.rows.values())
 
-    def put_back(self, turns: Iterable[Turn], suspect: Failure | None) -> None:
-        """Queue the rows of lost turns up again, ahead of all others of their calls.
+    def put_back(self, turn: Turn, suspect: Failure | None) -> None:
+        """Queue the rows of a lost turn up again, ahead of all others of their calls.
 
         Args:
-            turns: What the replica was at.
+            turn: What the replica was at.
             suspect: What becomes of a row that has now been lost too often; None where the rows
                 had nothing to do with it.
         """
-        for turn in turns:
-            turn.over = True
-            for row in reversed(turn.rows.values()):
-                row.made.clear()
-                row.losses += suspect is not None
-                if row.losses < LOSSES or suspect is None:
-                    row.call.waiting.appendleft(row)
-                else:
-                    self._deliver(row, _failed(row.asked, suspect))
+        turn.over = True
+        for row in reversed(turn.rows.values()):
+            row.made.clear()
+            row.losses += suspect is not None
+            if suspect is None or row.losses < LOSSES:
+                row.call.waiting.appendleft(row)
+            else:
+                self._deliver(row, _failed(row.asked, suspect))
 
     def fail(self, calls: Iterable[Call], error: Exception) -> None:
         """End calls by an error."""
@@ -181,27 +190,12 @@ class Backlog:
         if not call.unfinished:
             self.drop(call)
 
-    def _next(self, turns: Sequence[Turn]) -> Row | None:
+    def _next(self, given: Container[str]) -> Row | None:
         for call in self._calls:
             # Engines tell rows apart by their ids, of which two calls may have the same.
-            if call.waiting and all(call.waiting[0].asked.id not in t.rows for t in turns):
+            if call.waiting and call.waiting[0].asked.id not in given:
                 return call.waiting[0]
         return None
-
-    def _fits(self, row: Row, turns: Sequence[Turn], replicas: int) -> bool:
-        load = sum(turn.load for turn in turns)
-        if load == 0:
-            return True
-        if any(turn.rows and turn.losses != row.losses for turn in turns):
-            return False
-        company = (self._window, isqrt(self._window), 1)[row.losses]
-        share = ceil(sum(call.unfinished for call in self._calls) / max(1, replicas))
-        return load + row.weight <= min(company, share)
-
-    def _move(self, row: Row, turn: Turn) -> None:
-        row.call.waiting.popleft()
-        turn.rows[row.asked.id] = row
-        turn.load += row.weight
 
 
 def _size(prompt: Prompt) -> int:

@@ -12,7 +12,8 @@ Replicas may come late and come back: whoever is there is given work.
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from threading import Condition, Event, Thread
 from time import monotonic
 from typing import Any, cast
@@ -21,7 +22,6 @@ from harness.engines.backlog import Asked, Backlog, Made, Turn
 from harness.errors import DataError, HarnessError
 from harness.protocols import (
     Completion,
-    Concurrent,
     Continuation,
     LoadedModel,
     LogLikelihood,
@@ -34,11 +34,8 @@ _LOG = logging.getLogger(__name__)
 
 Open = Callable[[], AbstractContextManager[LoadedModel]]
 
-LANES = 4
-"""How many turns at once a replica has that several threads may ask: while the last, long rows of
-one are finishing, the next has begun."""
 _ATTEMPTS = 5
-"""How often in a row a replica may be lost at nothing, or not open, before it is given up."""
+"""How often a replica is opened without being given a row, before it is given up."""
 _FRUITLESS = 8
 """How many losses more than two for each replica, without a row finished in between, end it all:
 so many in a row are not the rows' fault."""
@@ -63,9 +60,26 @@ class _Replica:
     open: Open
     model: LoadedModel | None = None
     """What it opened, while it is there."""
-    turns: list[Turn] = field(default_factory=list)
-    lost: ReplicaLost | None = None
+    attempts: int = 0
+    """How often it was opened since it was last given a row."""
     gone: bool = False
+    """Whether it was given up."""
+
+
+class _Drawn(Iterator[Asked]):
+    """What a replica is given, drawn one by one, from whichever thread.
+
+    It ends where there is nothing for now; drawn again later, it may have something again.
+    """
+
+    def __init__(self, draw: Callable[[], Asked | None]) -> None:
+        self._draw = draw
+
+    def __next__(self) -> Asked:
+        asked = self._draw()
+        if asked is None:
+            raise StopIteration
+        return asked
 
 
 class Spread:
@@ -174,30 +188,26 @@ class Spread:
 
     @property
     def _serving(self) -> Sequence[_Replica]:
-        return [one for one in self._replicas if one.model is not None and one.lost is None]
+        return [one for one in self._replicas if one.model is not None]
 
     def _keep(self, replica: _Replica) -> None:
         """Open a replica and have it serve, again and again."""
-        failed = 0
         while not self._closing.is_set():
+            replica.attempts += 1
             began = monotonic()
             try:
                 with replica.open() as model:
-                    try:
-                        self._join(replica, model)
-                        self._serve(replica, model)
-                    finally:
-                        replica.model = None
+                    self._join(replica, model)
+                    self._serve(replica, model)
             except ReplicaLost as lost:
                 if self._closing.is_set():
                     return
                 _LOG.warning("replica %d is lost: %s", replica.number, lost)
-                failed = 0 if self._lose(replica, lost) else failed + 1
-                if failed == _ATTEMPTS:
+                if replica.attempts == _ATTEMPTS:
                     self._give_up(replica, lost)
                     return
-                pause = min(_LONGEST, _BACKOFF * 2.0 ** max(0, failed - 1))
-                self._closing.wait(pause - min(pause, monotonic() - began))
+                pause = min(_LONGEST, _BACKOFF * 2.0 ** max(0, replica.attempts - 1))
+                self._closing.wait(max(0.0, began + pause - monotonic()))
             except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for it
                 if not self._closing.is_set():
                     self._give_up(replica, error)
@@ -216,72 +226,49 @@ class Spread:
                     f"{model.ref.location} must hold the same on all machines"
                 )
             self._opened = True
-            replica.model, replica.lost = model, None
+            replica.model = model
             self._changed.notify_all()
 
     def _serve(self, replica: _Replica, model: LoadedModel) -> None:
         """Ask a replica for rows until the model is closed.
 
         Raises:
-            ReplicaLost: it was lost.
+            ReplicaLost: it was lost; its rows are with the others again.
         """
-        several = isinstance(model, Concurrent) and model.concurrent
-        lanes = [
-            Thread(target=self._lane, args=(replica, model), daemon=True)
-            for _ in range(LANES if several else 1)
-        ]
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join()
-        if replica.lost is not None:
-            raise replica.lost
+        try:
+            while (turn := self._begin()) is not None:
+                try:
+                    self._take_turn(turn, model)
+                except ReplicaLost as lost:
+                    self._lose(replica, turn, lost)
+                    raise
+                except Exception as error:  # noqa: BLE001  # it is the caller's to see
+                    self._end(turn, error)
+                else:
+                    self._end(turn)
+        finally:
+            replica.model = None
 
-    def _lane(self, replica: _Replica, model: LoadedModel) -> None:
-        while (turn := self._begin(replica)) is not None:
-            ask = cast(Any, model.generate if turn.kind is Request else model.loglikelihood)
-            answers = ask(self._drawn(replica, turn))
-            try:
-                for made in answers:
-                    if not self._finish(turn, made):
-                        break
-                self._end(replica, turn)
-            except ReplicaLost as lost:
-                with self._changed:
-                    replica.lost = replica.lost or lost
-                    turn.over = True
-                    self._changed.notify_all()
-            except Exception as error:  # noqa: BLE001  # it is the caller's to see
-                self._end(replica, turn, error)
-            finally:
-                if isinstance(answers, Generator):
-                    answers.close()
+    def _take_turn(self, turn: Turn, model: LoadedModel) -> None:
+        ask = cast(Any, model.generate if turn.kind is Request else model.loglikelihood)
+        answers = ask(_Drawn(partial(self._draw, turn)))
+        try:
+            for made in answers:
+                if not self._finish(turn, made):
+                    return
+        finally:
+            if isinstance(answers, Generator):
+                answers.close()
 
-    def _begin(self, replica: _Replica) -> Turn | None:
+    def _begin(self) -> Turn | None:
         """Wait for a turn; None where there is none to come."""
-        found: list[Turn] = []
-
-        def ready() -> bool:
-            if self._closing.is_set() or replica.lost is not None:
-                return True
-            turn = self._backlog.turn(replica.turns, len(self._serving))
-            found.extend([turn] if turn else [])
-            return bool(found)
-
         with self._changed:
-            self._changed.wait_for(ready)
-            replica.turns += found
-            return found[0] if found else None
+            self._changed.wait_for(lambda: self._closing.is_set() or self._backlog.waits)
+            return None if self._closing.is_set() else self._backlog.turn()
 
-    def _drawn(self, replica: _Replica, turn: Turn) -> Iterator[Asked]:
-        """Give a replica rows as it draws them, from whichever thread."""
-        yield from [row.asked for row in turn.rows.values()]  # what it began with
-        while True:
-            with self._changed:
-                asked = self._backlog.draw(turn, replica.turns, len(self._serving))
-            if asked is None:
-                return
-            yield asked
+    def _draw(self, turn: Turn) -> Asked | None:
+        with self._changed:
+            return self._backlog.draw(turn, len(self._serving))
 
     def _finish(self, turn: Turn, made: Made) -> bool:
         with self._changed:
@@ -291,32 +278,29 @@ class Spread:
                 self._changed.notify_all()  # shares have changed
             return wanted
 
-    def _end(self, replica: _Replica, turn: Turn, error: Exception | None = None) -> None:
+    def _end(self, turn: Turn, error: Exception | None = None) -> None:
         """A turn is over; whoever still waits for a row of it hears why there is none."""
         with self._changed:
             turn.over = True
-            replica.turns.remove(turn)
             waiting = {row.call for row in turn.rows.values()}
-            if error is None:
-                error = RuntimeError(f"the engine left {len(turn.rows)} rows unanswered")
-            elif not waiting:
+            if error is not None and not waiting:
                 _LOG.warning("an engine failed after its last row", exc_info=error)
-            self._backlog.fail(waiting, error)
+            left = RuntimeError(f"the engine left {len(turn.rows)} rows unanswered")
+            self._backlog.fail(waiting, error or left)
             self._changed.notify_all()
 
-    def _lose(self, replica: _Replica, lost: ReplicaLost) -> bool:
-        """Put the rows of a lost replica back; say whether it had any."""
-        suspect = Failure(
-            reason="replica_lost", detail=f"alone with it a replica was lost, at last: {lost}"
-        )
+    def _lose(self, replica: _Replica, turn: Turn, lost: ReplicaLost) -> None:
+        """Put the rows of a lost replica back."""
+        detail = f"alone with it a replica was lost, at last: {lost}"
+        suspect = None if lost.blameless else Failure(reason="replica_lost", detail=detail)
         with self._changed:
-            turns, replica.turns, replica.lost = replica.turns, [], lost
-            self._backlog.put_back(turns, None if lost.blameless else suspect)
+            if turn.rows:
+                replica.attempts = 0
+            self._backlog.put_back(turn, suspect)
             self._fruitless += 1
             if self._fruitless > _FRUITLESS + 2 * len(self._replicas):
                 self._despair(lost)
             self._changed.notify_all()
-            return any(turn.rows for turn in turns)
 
     def _give_up(self, replica: _Replica, error: Exception) -> None:
         with self._changed:

@@ -11,11 +11,11 @@ from harness.records import Failure
 SUSPECT = Failure(reason="replica_lost")
 
 
-def chunk(backlog, turns=(), replicas=1):
+def chunk(backlog, replicas=1):
     """Begin a turn and draw all that it is given at once, as an engine does that lists."""
-    turn = backlog.turn(turns, replicas)
+    turn = backlog.turn()
     if turn is not None:
-        while backlog.draw(turn, [*turns, turn], replicas) is not None:
+        while backlog.draw(turn, replicas) is not None:
             pass
     return turn
 
@@ -58,7 +58,7 @@ def test_calls_are_served_in_order_and_kinds_are_not_mixed():
     backlog.call(Request, [Request("c", "Hello", Sampling())])
     turns = [list(chunk(backlog).rows) for _ in range(3)]
     assert turns == [["a"], ["b"], ["c"]]
-    assert backlog.turn([], 1) is None
+    assert backlog.turn() is None
 
 
 def test_an_id_is_not_given_to_a_replica_that_has_it_already():
@@ -67,9 +67,9 @@ def test_an_id_is_not_given_to_a_replica_that_has_it_already():
     backlog.call(Request, [*rows(1), Request("other", "Hello", Sampling())])
     turn = chunk(backlog)
     assert list(turn.rows) == ["0"]
-    assert backlog.turn([turn], 1) is None
     answer(backlog, turn)
-    assert list(chunk(backlog).rows) == ["0", "other"]
+    assert backlog.draw(turn, 1).id == "0"
+    assert [backlog.draw(turn, 1).id, backlog.draw(turn, 1)] == ["other", None]
 
 
 def test_suspects_are_asked_in_smaller_and_smaller_company_and_then_given_up():
@@ -80,8 +80,8 @@ def test_suspects_are_asked_in_smaller_and_smaller_company_and_then_given_up():
         turn = chunk(backlog)
         assert "0" in turn.rows
         sizes.append(len(turn.rows))
-        backlog.put_back([turn], SUSPECT)
-        assert turn.over and backlog.draw(turn, [], 1) is None
+        backlog.put_back(turn, SUSPECT)
+        assert turn.over and backlog.draw(turn, 1) is None
     assert sizes == [64, isqrt(64), 1]
     [failed] = call.results.get_nowait()
     assert (failed.id, failed.failure) == ("0", SUSPECT)
@@ -90,14 +90,30 @@ def test_suspects_are_asked_in_smaller_and_smaller_company_and_then_given_up():
     assert [len(chunk(backlog).rows) for _ in range(9)] == [1] * 7 + [8] * 2
 
 
-def test_suspects_share_a_replica_with_nobody():
+def test_suspects_share_a_turn_with_nobody_else():
     backlog = Backlog(9)
     backlog.call(Request, rows(20))
-    lost, busy = chunk(backlog), backlog.turn([], 1)
-    backlog.put_back([lost], SUSPECT)
-    assert backlog.turn([busy], 1) is None
-    assert backlog.draw(busy, [busy], 1) is None
+    lost, busy = chunk(backlog), chunk(backlog)
+    backlog.put_back(lost, SUSPECT)
+    answer(backlog, busy)
+    assert backlog.draw(busy, 1) is None
+    suspects = chunk(backlog)
+    assert len(suspects.rows) == 3
+    answer(backlog, suspects)
     assert len(chunk(backlog).rows) == 3
+
+
+def test_a_turn_goes_on_when_there_are_rows_again():
+    backlog = Backlog(2)
+    backlog.call(Request, rows(3))
+    turn = chunk(backlog)
+    assert len(turn.rows) == 2
+    backlog.finish(turn, Completion("0", 0, "Yes."))
+    assert backlog.draw(turn, 1).id == "2"
+    answer(backlog, turn)
+    assert backlog.draw(turn, 1) is None
+    backlog.call(Request, [Request("later", "Hello", Sampling())])
+    assert backlog.draw(turn, 1).id == "later"
 
 
 def test_rows_of_a_node_that_went_away_are_no_suspects():
@@ -106,7 +122,7 @@ def test_rows_of_a_node_that_went_away_are_no_suspects():
     for _ in range(10):
         turn = chunk(backlog)
         assert len(turn.rows) == 8
-        backlog.put_back([turn], None)
+        backlog.put_back(turn, None)
     assert call.results.empty()
 
 
@@ -115,7 +131,7 @@ def test_completions_of_a_lost_row_are_not_handed_out_twice():
     call = backlog.call(Request, rows(1, n=3))
     turn = chunk(backlog)
     backlog.finish(turn, Completion("0", 0, "lost"))
-    backlog.put_back([turn], SUSPECT)
+    backlog.put_back(turn, SUSPECT)
     answer(backlog, chunk(backlog))
     assert [c.text for c in call.results.get_nowait()] == ["Yes."] * 3
     assert call.results.empty() and not backlog.calls
@@ -126,5 +142,5 @@ def test_a_call_that_is_dropped_leaves_nothing_to_give():
     call = backlog.call(Request, rows(20))
     turn = chunk(backlog)
     backlog.drop(call)
-    assert backlog.turn([], 1) is None
+    assert backlog.turn() is None
     assert not backlog.finish(turn, Completion("0", 0, "Yes."))

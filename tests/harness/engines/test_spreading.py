@@ -382,23 +382,31 @@ def test_long_prompts_come_first_and_alike_ones_together():
     assert fake.turns == [["5", "4", "0", "3", "2", "1", "6"]]
 
 
-def test_a_replica_that_several_may_ask_begins_while_another_turn_ends():
-    """The first turn's last row waits for a row that was asked after the turn was full."""
-    second = threading.Event()
+def test_a_streaming_replica_is_given_the_rows_of_a_call_that_comes_later():
+    """The first call's last row waits for a row that was asked while it was under way."""
+    begun, second = threading.Event(), threading.Event()
 
     def at_row(id):
-        if id == "late":
-            second.set()
-        else:
+        if id == "short":
+            begun.set()
             assert second.wait(20)
+        if id == "long":
+            assert fake.asked["late"], "it is on its way with the long row"
 
-    fake = Fake(at_row=at_row)
-    fake.concurrent = True
+    fake = Fake(streams=True, at_row=at_row, width=2)
     with Spread([replica(fake)], window=8) as model:
-        first = model.generate([Request("early", "Hello", Sampling())])
-        reader = threading.Thread(target=list, args=(first,))
+        asked = [Request(id, "Hello", Sampling()) for id in ("short", "long")]
+        heard = []
+        reader = threading.Thread(target=lambda: heard.extend(model.generate(asked)))
         reader.start()
-        while not fake.asked:
+        assert begun.wait(20)
+        late = model.generate([Request("late", "Hi", Sampling())])
+        later = threading.Thread(target=lambda: heard.extend(late))
+        later.start()
+        while not model._backlog.waits:
             time.sleep(0.001)
-        assert [c.id for c in model.generate([Request("late", "Hi", Sampling())])] == ["late"]
+        second.set()
         reader.join()
+        later.join()
+    assert sorted(c.id for c in heard) == ["late", "long", "short"]
+    assert fake.turns == [["short", "long", "late"]]
