@@ -7,6 +7,7 @@ should answer at once.
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,16 @@ def gpus() -> Sequence[str]:
         )
         found.append(lines.get("Model", "NVIDIA GPU").strip())
     return found
+
+
+def gpu_memory() -> Sequence[float]:
+    """The memory of each NVIDIA GPU, in GB, as its driver's own tool says."""
+    ask = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=True).stdout
+        return [float(line) * (1 << 20) / 1e9 for line in said.split("\n") if line.strip()]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ()
 
 
 def free_space(folder: Path) -> float:

@@ -8,11 +8,26 @@ import pytest
 from hypothesis import settings
 
 from harness.config import PRESETS, RunConfig
+from harness.engines import vllm_environment
+from harness.errors import ConfigError
 
 # What is timed is never asserted: a busy machine must not fail a property. Continuous integration
 # tries the same examples every time; new ones are found at home.
 settings.register_profile("ours", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("ours")
+
+
+@pytest.fixture(scope="session")
+def vllm_python():
+    """The interpreter of an environment with vLLM; threads as on any CPU that is shared."""
+    python = vllm_environment.interpreter()
+    try:
+        vllm_environment.check_version(python)
+    except ConfigError as error:
+        pytest.skip(str(error))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+        yield python
 
 
 @pytest.fixture(scope="session")

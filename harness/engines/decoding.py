@@ -19,8 +19,8 @@ from transformers import Cache, PreTrainedModel
 
 from harness.engines.batching import Row
 from harness.engines.caching import new_cache
+from harness.engines.finishing import diverged
 from harness.engines.sampling import noise, sample
-from harness.errors import DataError
 
 Ids = tuple[int, ...]
 
@@ -126,10 +126,7 @@ def _prefill(model: PreTrainedModel, rows: Sequence[Row], pad: int) -> tuple[_Ba
     cache = new_cache(model.config)
     logits = _forward(model, ids, mask if padded else None, positions, cache)
     if not bool(logits.isfinite().all()):
-        raise DataError(
-            f"the model at {model.name_or_path} gives outputs that are not finite numbers: its "
-            "training has diverged; train it with a smaller learning rate"
-        )
+        raise diverged(str(model.name_or_path))
     room = max(row.room for row in rows)
     draws = numpy.zeros((len(rows), room), dtype=numpy.float32)
     for i, row in enumerate(rows):

@@ -13,20 +13,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from harness.checkpoints import chat_template_hash, identified, pad_id
 from harness.engines.batching import Row, put_back, queue_up, take
 from harness.engines.decoding import decode
+from harness.engines.finishing import Finisher, failed, too_long, unscorable, unscored
 from harness.engines.loading import end_ids, load_model, load_tokenizer
 from harness.engines.scoring import CPU_TOKENS, queues, score, take_pairs
-from harness.engines.tokens import (
-    Pair,
-    cut,
-    decode_text,
-    encode,
-    encode_continuations,
-    has_stopped,
-    pieces,
-)
+from harness.engines.tokens import encode, encode_continuations, has_stopped
 from harness.engines.transformers import Transformers
-from harness.errors import ConfigError, DataError
-from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request, Step
+from harness.errors import ConfigError
+from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request
 from harness.records import Failure, ModelRef
 
 
@@ -34,14 +27,10 @@ def load(model: ModelRef, config: Transformers.Config) -> "LoadedTransformers":
     """Load a model and its tokenizer; see `Transformers.open`."""
     tokenizer = load_tokenizer(model, config.chat_template, config.trust_remote_code)
     weights = load_model(model, _device(config.device), config.dtype, config.trust_remote_code)
-    if not end_ids(weights, tokenizer):
-        raise DataError(
-            f"{model.name} at {model.location} has no end token, so that its answers would never "
-            "end; set `eos_token` in its tokenizer_config.json"
-        )
     return LoadedTransformers(
         weights,
         tokenizer,
+        ends=end_ids(model, weights.generation_config, tokenizer),
         ref=identified(model),
         batch_rows=config.batch_rows,
         batch_tokens=config.batch_tokens,
@@ -55,6 +44,7 @@ class LoadedTransformers:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
+        ends: frozenset[int],
         ref: ModelRef,
         batch_rows: int,
         batch_tokens: int,
@@ -67,8 +57,8 @@ class LoadedTransformers:
         self._tokenizer = tokenizer
         self._vocabulary = int(model.config.vocab_size)
         self._pad = pad_id(tokenizer, self._vocabulary)
-        self._ends = end_ids(model, tokenizer)
-        self._texts: dict[int, str] = {}
+        self._ends = ends
+        self._finisher = Finisher(tokenizer)
         self._batch_rows = batch_rows
         self._batch_tokens = batch_tokens
 
@@ -83,16 +73,17 @@ class LoadedTransformers:
             if room > 0:
                 rows += made
             else:
-                yield from (_failed(row, self._too_long(len(prompt_ids))) for row in made)
+                failure = too_long(len(prompt_ids), self.ref.name, self.context)
+                yield from (failed(row, failure) for row in made)
         queue = queue_up(rows)
         while queue:
             batch = take(queue, self._batch_rows, self._batch_tokens)
             try:
                 for row in decode(self._model(), batch, self._pad, self._has_ended):
-                    yield self._completion(row)
+                    yield self._finisher.completion(row)
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
-                    yield _failed(batch[0], _out_of_memory(error))
+                    yield failed(batch[0], _out_of_memory(error))
                     continue
                 put_back(queue, batch)
                 self._halve(len(batch))
@@ -101,11 +92,8 @@ class LoadedTransformers:
         """Score every continuation, yielding in any order."""
         pairs = []
         for pair in encode_continuations(self._tokenizer, requests):
-            if not pair.continuation:
-                failure = Failure(reason="empty_continuation", detail="there is nothing to score")
-                yield _unscored(pair, failure)
-            elif pair.length - 1 > self.context:  # the last token is only predicted
-                yield _unscored(pair, self._too_long(pair.length))
+            if failure := unscorable(pair, self.ref.name, self.context):
+                yield unscored(pair, failure)
             else:
                 pairs.append(pair)
         on_cpu = self._device.type == "cpu"
@@ -117,7 +105,7 @@ class LoadedTransformers:
                     yield from score(self._model(), batch, self._pad)
                 except torch.OutOfMemoryError as error:
                     if len(batch) == 1:
-                        yield _unscored(batch[0], _out_of_memory(error))
+                        yield unscored(batch[0], _out_of_memory(error))
                         continue
                     queue.extendleft(reversed(batch))
                     self._halve(len(batch))
@@ -144,40 +132,6 @@ class LoadedTransformers:
         stop = row.request.sampling.stop
         return bool(stop) and has_stopped(self._tokenizer, row.token_ids, stop)
 
-    def _completion(self, row: Row) -> Completion:
-        sampling = row.request.sampling
-        text = decode_text(self._tokenizer, row.token_ids)
-        if sampling.stop:
-            text = cut(text, sampling.stop)
-        return Completion(
-            id=row.request.id,
-            index=row.index,
-            text=text,
-            prompt_ids=row.prompt_ids,
-            token_ids=tuple(row.token_ids),
-            finish_reason="stop" if row.finish_reason == "stop" else "length",
-            logprobs=tuple(row.logprobs) if sampling.logprobs else None,
-            steps=self._steps(row) if sampling.top_logprobs else None,
-        )
-
-    def _steps(self, row: Row) -> tuple[Step, ...]:
-        said = pieces(self._tokenizer, row.token_ids, self._alone)
-        return tuple(
-            Step(piece, tuple((self._alone(id), logprob) for id, logprob in likeliest))
-            for piece, likeliest in zip(said, row.likeliest, strict=True)
-        )
-
-    def _alone(self, id: int) -> str:
-        """Decode a token alone; the same ones come again and again."""
-        text = self._texts.get(id)
-        if text is None:
-            text = self._texts[id] = decode_text(self._tokenizer, [id])
-        return text
-
-    def _too_long(self, length: int) -> Failure:
-        detail = f"{length} tokens, and the context of {self.ref.name} is {self.context}"
-        return Failure(reason="prompt_too_long", detail=detail)
-
     def _halve(self, rows: int) -> None:
         """Remember for good that so many rows do not fit in memory."""
         self._batch_rows = rows // 2
@@ -195,27 +149,6 @@ def _device(name: str) -> torch.device:
             "give `cpu`, `cuda` or `auto`"
         ) from error
     return device
-
-
-def _failed(row: Row, failure: Failure) -> Completion:
-    return Completion(
-        id=row.request.id,
-        index=row.index,
-        text="",
-        prompt_ids=row.prompt_ids,
-        finish_reason="failed",
-        failure=failure,
-    )
-
-
-def _unscored(pair: Pair, failure: Failure) -> LogLikelihood:
-    return LogLikelihood(
-        id=pair.id,
-        logprob=float("nan"),
-        tokens=len(pair.continuation),
-        greedy=False,
-        failure=failure,
-    )
 
 
 def _out_of_memory(error: torch.OutOfMemoryError) -> Failure:

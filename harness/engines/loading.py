@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -23,7 +24,7 @@ from harness.engines.attention import GROUPED
 from harness.errors import DataError
 from harness.records import ModelRef
 
-_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
 """What transformers raises for files that are missing, torn, or of an unknown architecture."""
 
 
@@ -56,7 +57,7 @@ def load_model(
                     merge()
     except torch.OutOfMemoryError:
         raise
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise unloadable(ref, error) from error
     finally:
         if shown:
@@ -81,7 +82,7 @@ def load_tokenizer(
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             location, revision=ref.revision, trust_remote_code=trust_remote_code
         )
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise unloadable(ref, error) from error
     if chat_template is not None:
         try:
@@ -106,12 +107,23 @@ def _template(name_or_file: Path) -> Traversable:
     return next(built_in, name_or_file)
 
 
-def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Collect every token that ends an answer: the tokenizer's, and the generation config's."""
-    config = model.generation_config
-    configured = None if config is None else config.eos_token_id
+def end_ids(
+    ref: ModelRef, generation: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase
+) -> frozenset[int]:
+    """Collect every token that ends an answer: the tokenizer's, and the generation config's.
+
+    Raises:
+        DataError: there is none.
+    """
+    configured = None if generation is None else generation.eos_token_id
     ends = configured if isinstance(configured, list) else [configured]
-    return frozenset(id for id in (*ends, tokenizer.eos_token_id) if isinstance(id, int))
+    found = frozenset(id for id in (*ends, tokenizer.eos_token_id) if isinstance(id, int))
+    if not found:
+        raise DataError(
+            f"{ref.name} at {ref.location} has no end token, so that its answers would never "
+            "end; set `eos_token` in its tokenizer_config.json"
+        )
+    return found
 
 
 def adapter_base(location: str, name: str) -> ModelRef:

@@ -6,6 +6,7 @@ import sys
 MODULES = (
     "bench_run",
     "bench_generate",
+    "bench_vllm",
     "bench_training",
     "bench_judge",
     "bench_nlp",

@@ -11,6 +11,7 @@ import pytest
 
 from harness.engines.scripted import Scripted
 from harness.engines.transformers import Transformers
+from harness.engines.vllm import VLLM
 from harness.protocols import (
     Completion,
     Continuation,
@@ -22,6 +23,7 @@ from harness.protocols import (
     user,
 )
 from harness.records import ModelRef
+from tests.harness.engines import tiny
 
 Open = Callable[[Path], AbstractContextManager[LoadedModel]]
 
@@ -36,7 +38,10 @@ ENGINES: dict[str, Open] = {
         ModelRef(location=str(folder))
     ),
     "scripted": lambda folder: Scripted(SCRIPT).open(ModelRef(location="any")),
+    "vllm": lambda folder: VLLM(VLLM.Config()).open(ModelRef(location=str(folder))),
+    "fake vllm": lambda folder: VLLM(VLLM.Config(replicas=2)).open(ModelRef(location=str(folder))),
 }
+MARKS = {"vllm": [pytest.mark.vllm]}
 
 SAMPLING = Sampling(n=3, temperature=0.7, top_p=0.9, max_tokens=12, seed=1)
 
@@ -49,9 +54,19 @@ PROMPTS: tuple[Prompt, ...] = (
 )
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def model(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[LoadedModel]:
-    with ENGINES[request.param](tiny_model) as loaded:
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=MARKS.get(name, [])) for name in ENGINES]
+)
+def model(
+    request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LoadedModel]:
+    folder = tiny_model
+    if request.param == "fake vllm":
+        request.getfixturevalue("fake_vllm")
+    if request.param == "vllm":
+        request.getfixturevalue("vllm_python")
+        folder = tiny.save(tmp_path_factory.mktemp("tiny") / "model", hidden=128)  # heads of 32
+    with ENGINES[request.param](folder) as loaded:
         yield loaded
 
 

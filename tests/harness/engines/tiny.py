@@ -59,9 +59,9 @@ def llama(
     return model.eval()
 
 
-def save(folder: Path, context: int = 96) -> Path:
+def save(folder: Path, context: int = 96, hidden: int = 32) -> Path:
     """Save a tiny model with its tokenizer."""
     made = tokenizer()
-    llama(len(made), context).save_pretrained(folder)
+    llama(len(made), context, hidden).save_pretrained(folder)
     made.save_pretrained(folder)
     return folder

