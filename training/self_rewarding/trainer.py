@@ -18,7 +18,7 @@ from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
 from harness.protocols import Improvement, Workspace
 from harness.records import ModelRef
-from training import tracking
+from training import requirements, tracking
 from training.job import Trained
 from training.self_rewarding import judging, positives, seeds, selection
 from training.self_rewarding.guards import Watch
@@ -54,7 +54,8 @@ class SelfRewarding:
         tracking.check((*config.sft.report_to, *config.dpo.report_to))
 
     def check(self, model: ModelRef, seed: int, iterations: int) -> None:
-        """Read the seeds, and find out whether the model's tokenizer and context will do."""
+        """Read the seeds, and find out whether tokenizer, context and launcher will do."""
+        requirements.check(self.config.launcher, self.config.sft, self.config.dpo)
         human = seeds.load(self.config.seeds, self.config.held_out, seed)
         if self.config.seeds.annotator == "data":
             seeds.annotations(human.eft)
@@ -137,6 +138,7 @@ class SelfRewarding:
                 workspace.seed,
                 workspace.progress,
                 workspace.run,
+                self.config.launcher,
             )
 
     def _annotate(
