@@ -22,6 +22,7 @@ from harness.data.command import data
 from harness.display import Display
 from harness.errors import ConfigError, HarnessError
 from harness.microworld.command import microworld
+from harness.planning.command import plan
 from harness.protocols import Remote, Scorer
 from harness.records import RunRecord
 from harness.remote.command import judge
@@ -106,6 +107,7 @@ def report(
 
 
 app.command()(compare)
+app.command()(plan)
 
 
 @app.command("status")

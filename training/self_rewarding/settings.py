@@ -12,6 +12,7 @@ from harness.protocols import Sampling
 from harness.records import Record
 from training.dpo import DPO
 from training.self_rewarding.propose import Proposing
+from training.settings import Launcher
 from training.sft import SFT
 
 
@@ -97,6 +98,8 @@ class SelfRewardingSettings(Record):
     of the same name too."""
     sft: SFT
     dpo: DPO
+    launcher: Launcher = Field(default_factory=lambda: Launcher(processes=1))
+    """Where both run."""
     proposing: Proposing = Proposing()
     candidates: Draw = Draw(n=4)
     judging: Draw = Draw(n=3, max_tokens=512)
