@@ -484,8 +484,10 @@ class Tried:
     """Before them, imports included."""
     longest_seconds: float
     """Of one step on the longest rows."""
-    peak_bytes: int | None
-    """The most memory that step took; None where nobody counts it."""
+    longest_tokens: int
+    """Of these rows."""
+    peak_bytes: int
+    """The most memory that a process took in it: of its GPU, or on a CPU of the machine."""
 
 
 @runtime_checkable
@@ -493,7 +495,7 @@ class Piloted(Protocol):
     """What a trainer adds that can try itself out, for `harness plan --pilot`."""
 
     def examples(self, model: ModelRef, seed: int, rows: int) -> Mapping[str, Sequence[Request]]:
-        """Give requests as each of its parts will make them, at most so many a part."""
+        """Give requests as each of its parts will make them, `rows` completions a part or less."""
         ...
 
     def try_training(self, model: ModelRef, seed: int, folder: Path) -> Iterator[Tried]:

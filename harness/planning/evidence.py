@@ -7,8 +7,8 @@ A part is corrected by the part of the same name, else by those of its kind (`M2
 `M1/examiner`, `train M3` by `train M2`), else by all of the work alike.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from harness.overview import OTHER
 from harness.records import Cost, Plan, RunRecord, Stage, StageResult
@@ -38,8 +38,6 @@ class Evidence:
     """With the costs of parts, for their lengths."""
     alike: bool = False
     """Whether whole parts were timed, so that they stand for parts without any model too."""
-    lengths: Mapping[str, float] = field(default_factory=dict)
-    """By kind of part, mean tokens of a completion of M0, from a pilot."""
 
     def factor(self, stage: Stage, part: str, kind: str) -> float | None:
         """How many times the modelled seconds a part takes; None where nothing tells."""
@@ -72,7 +70,8 @@ class Evidence:
             (
                 named,
                 [one for one in same if one.stage.iteration == last],
-                [one for one in self.timed if kind != "idle" and one.kind == kind],
+                [one for one in self.timed if stage.kind == "evaluate" and _alike(one, like, kind)],
+                [one for one in self.timed if kind not in ("idle", "load") and one.kind == kind],
             ),
         )
 
@@ -97,6 +96,10 @@ def kind_of(part: str) -> str:
         return part
     word, _, rest = part.partition("/")
     return rest or word.partition(" ")[0]
+
+
+def _alike(one: Timed, like: str, kind: str) -> bool:
+    return one.stage.kind == "evaluate" and kind_of(one.part) == like
 
 
 def _round(one: Timed, stage: Stage) -> bool:

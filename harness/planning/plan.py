@@ -22,7 +22,7 @@ from harness.forecast import lineage
 from harness.overview import OTHER
 from harness.pinned import contents
 from harness.planning import disk, published
-from harness.planning.evidence import Evidence, from_run, kind_of
+from harness.planning.evidence import Evidence, from_run
 from harness.planning.fleet import Fleet
 from harness.planning.memory import serving_need, training_need
 from harness.planning.rehearsal import Absent, Asked, Rehearsed, Sampler, rehearse
@@ -160,8 +160,7 @@ class Estimator:
     def lengths(self, asked: Asked) -> float:
         """Tell how long a completion will be."""
         if asked.stage.iteration == 0 or not self.trainings:
-            measured = self.evidence.lengths.get(kind_of(asked.part))
-            return _HALF * asked.most if measured is None else measured
+            return _HALF * asked.most
         training = self.trainings[asked.stage.iteration - 1]
         known = training.verdict_tokens if asked.verdict else training.answer_tokens
         return _HALF * asked.most if known is None else min(known, asked.most)
@@ -583,7 +582,7 @@ def _assumptions(estimator: Estimator) -> Iterator[str]:
             f"{', '.join(missing)} are taken to be of their published size, because their data are "
             "not at hand"
         )
-    if not estimator.evidence.lengths and not estimator.evidence.alike:
+    if estimator.sampler is None and not estimator.evidence.alike:
         yield (
             f"M0's answers have {_HALF:.0%} of the tokens they may have (ours); those of later "
             "models are as long as what they learn from"

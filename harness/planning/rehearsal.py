@@ -9,6 +9,7 @@ answered from memory are the run's, whatever the evaluations are; the seconds ar
 itself takes. A judge that is free and takes no memory is really asked.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -93,6 +94,8 @@ class _Ears:
     stage_now: Stage = _FIRST
     part_now: str = ""
     asked: dict[tuple[Stage, str], list[Work]] = field(default_factory=lambda: defaultdict(list))
+    spent: dict[tuple[Stage, str], float] = field(default_factory=lambda: defaultdict(float))
+    """Seconds in which a model was really asked."""
 
     def stage(self, position: Position) -> None:
         self.stage_now = position.stage
@@ -108,6 +111,13 @@ class _Ears:
 
     def note(self, text: str) -> None:
         pass
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Time what is not the harness's own."""
+        began = time.perf_counter()
+        yield
+        self.spent[self.stage_now, self.part_now] += time.perf_counter() - began
 
     def keep(self, work: Work) -> None:
         self.asked[self.stage_now, self.part_now].append(work)
@@ -162,7 +172,10 @@ def rehearse(
                 except DataError as error:
                     raise Absent(ears.part_now.split("/")[1:2], error) from error
                 found[stage] = {
-                    part: Rehearsed(cost, tuple(ears.asked.get((stage, part), ())))
+                    part: Rehearsed(
+                        cost + Cost(seconds=-ears.spent[stage, part]),
+                        tuple(ears.asked.get((stage, part), ())),
+                    )
                     for part, cost in store.costs(stage).items()
                 }
                 if stage.kind == "evaluate" and stage.iteration > 1:
@@ -261,10 +274,12 @@ class _StandIn:
             return
         where = self._where(asked)
         really = {}
-        if self._sampler:
-            for one in self._sampler.generate(where, asked):
-                really[one.id, one.index] = one
         mean = self._engine.lengths(where)
+        if self._sampler:
+            with self._engine.ears.asking():
+                said = list(self._sampler.generate(where, asked))
+            really = {(one.id, one.index): one for one in said}
+            mean = sum(len(one.token_ids) for one in said) / len(said)
         prompts = new = rows = 0
         for request in asked:
             size = self.count_tokens(request.prompt)
@@ -296,8 +311,9 @@ class _StandIn:
             return
         really = {}
         if self._sampler:
-            where = self._where(())
-            really = {one.id: one for one in self._sampler.score(where, asked)}
+            with self._engine.ears.asking():
+                scored = self._sampler.score(self._where(()), asked)
+            really = {one.id: one for one in scored}
         read: dict[Prompt, int] = {}
         tokens = 0
         for request in asked:

@@ -6,8 +6,9 @@
 What is slow to import is imported only where there is work to do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -16,11 +17,11 @@ from harness.checkpoints import locate
 from harness.data import datasets
 from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
-from harness.protocols import Improvement, PlannedTraining, Prompt, Workspace
+from harness.protocols import Improvement, PlannedTraining, Prompt, Request, Tried, Workspace
 from harness.records import ModelRef, StageResult
 from training import tracking
 from training.job import Trained
-from training.self_rewarding import judging, positives, seeds, selection
+from training.self_rewarding import judging, positives, seeds, selection, trial
 from training.self_rewarding.guards import Watch
 from training.self_rewarding.plan import plan
 from training.self_rewarding.propose import load_template
@@ -71,6 +72,14 @@ class SelfRewarding:
     ) -> Sequence[PlannedTraining]:
         """Tell what every round will do."""
         return plan(self.config, self.rubric, model, iterations, seed, count, earlier)
+
+    def examples(self, model: ModelRef, seed: int, rows: int) -> Mapping[str, Sequence[Request]]:
+        """Give requests as candidates, verdicts and proposals will be asked for."""
+        return trial.examples(self.config, self.rubric, seed, rows)
+
+    def try_training(self, model: ModelRef, seed: int, folder: Path) -> Iterator[Tried]:
+        """Do a few steps of every training."""
+        return trial.train(self.config, self.rubric, self._tokenizer(model), model, seed, folder)
 
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
         """Make M1 from human seeds, or M_t+1 from what M_t writes and thinks of it.
