@@ -24,6 +24,7 @@ from harness.display import Display
 from harness.errors import ConfigError, HarnessError
 from harness.microworld.command import microworld
 from harness.options import options
+from harness.planning.command import plan
 from harness.protocols import Remote, Scorer
 from harness.records import RunRecord
 from harness.remote.command import judge
@@ -108,6 +109,7 @@ def report(
 
 
 app.command()(compare)
+app.command()(plan)
 
 
 @app.command("status")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
+from pydantic import BaseModel
+
 from harness.config import Choice, validate
 from harness.errors import PluginError
 from harness.protocols import Engine, Evaluation, Report, Submission, Trainer
@@ -60,11 +62,30 @@ def build(kind: Kind[T], choice: Choice) -> Built[T]:
         PluginError: nothing, or more than one thing, goes by that name, or it does not import.
         ConfigError: it does not understand its options.
     """
+    plugin, config = _configured(kind, choice)
+    return Built(choice.called, cast(T, plugin(config)), _options(choice, config))
+
+
+def options(kind: Kind[T], choice: Choice) -> dict[str, Any]:
+    """Check a plug-in's options without building it, which may need its data.
+
+    Raises:
+        PluginError: as for `build`.
+        ConfigError: as for `build`.
+    """
+    _, config = _configured(kind, choice)
+    return _options(choice, config)
+
+
+def _configured(kind: Kind[T], choice: Choice) -> tuple[Any, BaseModel]:
     plugin = load(kind, choice.name)
-    config = validate(plugin.Config, choice.options, f"{kind.word} {choice.name}")
+    return plugin, validate(plugin.Config, choice.options, f"{kind.word} {choice.name}")
+
+
+def _options(choice: Choice, config: BaseModel) -> dict[str, Any]:
+    """Everything that was asked for, defaults included."""
     chosen = choice.model_dump(include={"name", "label"}, exclude_none=True)
-    options = {**chosen, **config.model_dump(mode="json")}
-    return Built(name=choice.called, plugin=cast(T, plugin(config)), options=options)
+    return {**chosen, **config.model_dump(mode="json")}
 
 
 def load(kind: Kind[T], name: str) -> Any:

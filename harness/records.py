@@ -338,6 +338,81 @@ class UnderWay(Record):
     """The parts after that one, as far as they are known."""
 
 
+class PlannedPart(Record):
+    """What a part of a stage was expected to take; None is what nobody could tell."""
+
+    kind: str = "idle"
+    """As in `protocols.Work`."""
+    model: str | None = None
+    """Who is asked or trained, where somebody is."""
+    rows: int | None = None
+    prompt_tokens: int | None = None
+    """As `Cost` counts them."""
+    new_tokens: int | None = None
+    tokens: int | None = None
+    """Of a training, all tokens of its rows, once."""
+    modelled: float | None = None
+    """Seconds by the cost model alone."""
+    seconds: float | None = None
+    """The same where it was corrected by what was measured."""
+    basis: str = ""
+    """What the seconds rest on: `cost model`, `pilot`, `runs/a`."""
+
+
+class PlannedStage(Record):
+    """The parts of a stage, as they were expected."""
+
+    stage: Stage
+    parts: dict[str, PlannedPart]
+
+
+class MemoryNeed(Record):
+    """Memory of one GPU, or of the machine, at its fullest, in bytes."""
+
+    what: str
+    gpus: int = 1
+    """How many work together on it."""
+    parts: dict[str, int]
+    available: int | None = None
+    remedy: str = ""
+    """What would help where it does not fit."""
+
+    @property
+    def needed(self) -> int:
+        """All of it."""
+        return sum(self.parts.values())
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is as much; what is not known may do."""
+        return self.available is None or self.needed <= self.available
+
+
+class Plan(Record):
+    """What a run was expected to take, before it began."""
+
+    request: dict[str, JsonValue]
+    hardware: str
+    gpus: int = 0
+    """How many are held while it runs; 0 where it runs on a CPU."""
+    dollars_per_gpu_hour: float | None = None
+    stages: tuple[PlannedStage, ...]
+    memory: tuple[MemoryNeed, ...] = ()
+    disk: dict[str, int] = {}
+    """Bytes that stay, by what they are of."""
+    disk_free: int | None = None
+    judge: str = ""
+    """What the judge will be asked, and what that costs."""
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole run; None where a part is unknown."""
+        found = [part.seconds for stage in self.stages for part in stage.parts.values()]
+        known = [seconds for seconds in found if seconds is not None]
+        return sum(known) if len(known) == len(found) else None
+
+
 class RunRecord(Record):
     """A whole run, in the order it happened."""
 
@@ -350,3 +425,5 @@ class RunRecord(Record):
     """What models on servers have cost so far."""
     unreadable: tuple[str, ...] = ()
     """Files of the run that this version cannot read, each with the reason."""
+    plan: Plan | None = None
+    """What it was expected to take, where that was planned for this very request."""

@@ -1,6 +1,7 @@
 """The run directory. No other module knows a path inside it.
 
     <run>/request.json                               the exact request, defaults included
+    <run>/plan.json                                  what it was expected to take, if planned
     <run>/environment.json                           what it began on
     <run>/stopped.json                               why the last attempt ended early, if it did
     <run>/lock                                       held while a process works here
@@ -38,6 +39,7 @@ from harness.records import (
     Cost,
     EvalResult,
     ModelRef,
+    Plan,
     Record,
     RunRecord,
     Stage,
@@ -51,7 +53,8 @@ R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 _RUN = "run:"
 _BOOKS = "calls"
-_FIRST_FILES = {"lock", "request.json.part", _BOOKS}
+_PLAN = "plan.json"
+_FIRST_FILES = {"lock", "request.json.part", _BOOKS, _PLAN}
 """What may be in a folder before a run is: its judge is asked first whether it is there."""
 _COSTS, _PROGRESS = "costs.jsonl", "progress.json"
 ANSWERED = "answered"
@@ -60,6 +63,9 @@ _ANSWERED_LINE = json.dumps({"key": ANSWERED})[:-1].encode()
 _MAY_CHANGE = {"guards", "calls", "launcher", "replicas", "cluster", "reports"}
 """What goes by these names decides whether, where and how fast a run goes on, and how it is shown;
 not what it computes."""
+
+_PLANNED = {"iterations", "guards", "calls", "reports"}
+"""What may differ between a run and its plan."""
 
 
 @dataclass(frozen=True)
@@ -327,6 +333,34 @@ class Store:
             return None
         return said if said.process == worker else None
 
+    def keep_plan(self, plan: Plan) -> bool:
+        """Keep what a run here is expected to take, in place of an earlier plan.
+
+        Returns:
+            Whether it was kept: a run that has begun keeps the plan that it began with.
+
+        Raises:
+            StoreError: the folder holds something else than a run, or cannot be written.
+        """
+        self._check_free()
+        if _exists(self.folder / "request.json"):
+            return False
+        write_json(self.folder / _PLAN, plan.model_dump(mode="json"))
+        return True
+
+    def plan(self) -> Plan | None:
+        """What the run was expected to take, or None where that was planned for another request.
+
+        Raises:
+            StoreError: the plan is damaged, or of another version.
+        """
+        found = _read_record(Plan, self.folder / _PLAN)
+        asked = self.folder / "request.json"
+        if found is None or not _exists(asked):
+            return found
+        changed = _differences(_read_json(asked), found.request)
+        return found if all(not _PLANNED.isdisjoint(place) for place in changed) else None
+
     def ledger(self) -> ledger.Reader:
         """Every attempt to call a model on a server, as it is added."""
         return ledger.Reader(self.books / ledger.LEDGER)
@@ -354,6 +388,7 @@ class Store:
             there = attempt(partial(_exists, file), False)
             return attempt(partial(_read_object, file), {}) if there else {}
 
+        plan = attempt(self.plan, None)
         results: list[StageResult] = []
         for stage in attempt(self._begun, tuple[Stage, ...]()):
             result = attempt(partial(self.stage_result, stage), None)
@@ -378,6 +413,7 @@ class Store:
             stopped=optional("stopped.json").get("stopped"),
             bills=attempt(lambda: ledger.bills(self.ledger().new()), ()),
             unreadable=tuple(unreadable),
+            plan=plan,
         )
 
     def _begun(self) -> tuple[Stage, ...]:

@@ -7,7 +7,7 @@ included; `overview` is what fits a terminal. What a run does not have is said i
 from collections.abc import Iterator
 
 from harness.records import RunRecord
-from reports import breakdown, claims, tables
+from reports import breakdown, claims, planned, tables
 from reports.answers import answers
 from reports.blocks import Block, Points, Section
 from reports.cautions import cautions
@@ -35,6 +35,7 @@ def overview(record: RunRecord) -> tuple[Section, ...]:
         *(Section("Claim by claim", (table,), behind=True) for table in claims.table(held)),
         Section("Measurements", measured, behind=True),
         Section("Time and tokens", costs or (_NO_COSTS,), behind=True),
+        *_section(PLANNED, tuple(planned.stages(record)), behind=True),
     )
 
 
@@ -77,6 +78,7 @@ def report(record: RunRecord, found: Changes) -> Iterator[Section]:
     yield Section(ANSWERS, shown or (none,))
     costs = (*tables.stage_costs(record), *tables.costs(record))
     yield Section("Time and tokens", costs or (_NO_COSTS,), behind=True)
+    yield from _section(PLANNED, tuple(planned.parts(record)), behind=True)
     yield Section("Versions", (environment(record),), behind=True)
 
 
@@ -84,6 +86,7 @@ AT_A_GLANCE = "At a glance"
 STEPS = "From model to model"
 BREAKDOWN = "By category, difficulty and expected length"
 LOOP = "The loop"
+PLANNED = "Planned and actual"
 ANSWERS = "What each model answered"
 _NO_COSTS = "No finished stage has costs."
 

@@ -140,7 +140,9 @@ def _time(record: RunRecord) -> str:
     whole = sum((c for result in record.stages for c in result.costs.values()), start=Cost())
     if not whole.seconds:
         return "not recorded"
-    return f"{duration(whole.seconds)}, {whole.new_tokens:,} tokens written"
+    expected = record.plan.seconds if record.plan else None
+    beside = f" (planned: {duration(expected)})" if expected is not None else ""
+    return f"{duration(whole.seconds)}{beside}, {whole.new_tokens:,} tokens written"
 
 
 def _money(record: RunRecord) -> str:

@@ -179,13 +179,13 @@ def propose(
     progress("prompts", 0, wanted)
     while len(kept.prompts) < wanted and rounds < settings.most_rounds:
         requests = [
-            _request(f"{rounds:04d}/{index:03d}", template, shown, kept.prompts, settings, seed)
+            request(f"{rounds:04d}/{index:03d}", template, shown, kept.prompts, settings, seed)
             for index in range(settings.requests)
         ]
         _complete(model, requests, log)
         before = len(kept.prompts)
-        for request in requests:
-            kept.consider(log[request.id])
+        for asked in requests:
+            kept.consider(log[asked.id])
         rounds += 1
         progress("prompts", len(kept.prompts), wanted)
         barren = 0 if len(kept.prompts) > before else barren + 1
@@ -299,7 +299,7 @@ class _Kept:
         return reason
 
 
-def _request(
+def request(
     id: str,
     template: Template,
     seeds: Sequence[str],
@@ -307,6 +307,7 @@ def _request(
     settings: Proposing,
     seed: int,
 ) -> Request:
+    """Ask for one prompt, showing others that its id and the seed decide."""
     rng = Random(f"{seed}/{id}")
     own = rng.sample(generated, min(settings.generated, len(generated)))
     tasks = [*own, *rng.sample(seeds, settings.demonstrations - len(own))]
@@ -325,7 +326,7 @@ def _request(
 
 def _complete(model: LoadedModel, requests: Sequence[Request], log: RowLog) -> None:
     """Ask for what the log does not have."""
-    missing = [request for request in requests if request.id not in log]
+    missing = [asked for asked in requests if asked.id not in log]
     if not missing:
         return
     for completion in model.generate(missing):

@@ -6,8 +6,9 @@
 What is slow to import is imported only where there is work to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -16,12 +17,13 @@ from harness.checkpoints import locate
 from harness.data import datasets
 from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
-from harness.protocols import Improvement, Workspace
-from harness.records import ModelRef
+from harness.protocols import Improvement, PlannedTraining, Prompt, Request, Tried, Workspace
+from harness.records import ModelRef, StageResult
 from training import requirements, tracking
 from training.job import Trained
-from training.self_rewarding import judging, positives, seeds, selection
+from training.self_rewarding import judging, positives, seeds, selection, trial
 from training.self_rewarding.guards import Watch
+from training.self_rewarding.plan import plan
 from training.self_rewarding.propose import load_template
 from training.self_rewarding.round import Round
 from training.self_rewarding.settings import SelfRewardingSettings
@@ -60,6 +62,25 @@ class SelfRewarding:
         if self.config.seeds.annotator == "data":
             seeds.annotations(human.eft)
         self._tokenizer(model)
+
+    def plan(
+        self,
+        model: ModelRef,
+        iterations: int,
+        seed: int,
+        count: Callable[[Prompt], int],
+        earlier: Sequence[StageResult],
+    ) -> Sequence[PlannedTraining]:
+        """Tell what every round will do."""
+        return plan(self.config, self.rubric, model, iterations, seed, count, earlier)
+
+    def examples(self, model: ModelRef, seed: int, rows: int) -> Mapping[str, Sequence[Request]]:
+        """Give requests as candidates, verdicts and proposals will be asked for."""
+        return trial.examples(self.config, self.rubric, seed, rows)
+
+    def try_training(self, model: ModelRef, seed: int, folder: Path) -> Iterator[Tried]:
+        """Do a few steps of every training."""
+        return trial.train(self.config, self.rubric, self._tokenizer(model), model, seed, folder)
 
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
         """Make M1 from human seeds, or M_t+1 from what M_t writes and thinks of it.

@@ -1,0 +1,76 @@
+"""`harness plan`: what a request will take, before anything is spent."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import machine
+from harness.config import presets, read_config
+from harness.console import as_wide_as_needed
+from harness.planning import show
+from harness.records import Plan
+from harness.store import Store
+
+
+def plan(
+    request: Annotated[
+        str, typer.Argument(help=f"A TOML file, or one of: {', '.join(presets())}.")
+    ] = "micro",
+    iterations: Annotated[int | None, typer.Option(help="How often to train.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the training.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="Plan for this GPU, e.g. H100, instead of this machine.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help="How many of them.")] = None,
+    tensor_parallel: Annotated[
+        int | None, typer.Option(min=1, help="GPUs a replica; as few as will do without it.")
+    ] = None,
+    usd_per_gpu_hour: Annotated[float | None, typer.Option(min=0, help="What one costs.")] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="A run like this one, whose lengths and times are known.")
+    ] = None,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Measure: ask the real model, train a few steps.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder to be; runs/REQUEST without it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what a run will take: rows, tokens, hours, memory, disk, money, stage by stage."""
+    machine.use_threads(machine.choose_threads())
+    config = read_config(request, {"iterations": iterations, "seed": seed})
+    store = Store(out or Path("runs") / Path(request).stem)
+    # By name: what is behind it reads models' files, which takes a second to import.
+    planning = import_module("harness.planning.plan")
+    fleet = planning.Fleet.of(gpu, gpus, tensor_parallel, usd_per_gpu_hour)
+    made: Plan = planning.plan_for(config, fleet, store.folder, like, pilot)
+    kept = store.keep_plan(made)
+    if as_json:
+        typer.echo(made.model_dump_json(indent=1))
+    else:
+        _show(made)
+    if not kept:
+        typer.echo(
+            f"{store.folder} holds a run already, which keeps the plan it began with", err=True
+        )
+
+
+def _show(made: Plan) -> None:
+    console = as_wide_as_needed()
+    for line in show.headlines(made):
+        console.print(line)
+    console.print()
+    console.print(show.parts(made))
+    console.print()
+    console.print(show.memory(made))
+    console.print()
+    console.print(show.disk(made))
+    if made.judge:
+        console.print(f"judge: {made.judge}")
+    if made.assumptions:
+        console.print("taken for granted:")
+    for note in made.assumptions:
+        console.print(f"- {note}")

@@ -1,0 +1,72 @@
+"""What a run is planned for: this machine, or GPUs that somebody thinks of renting.
+
+Fleet.of(None, None)       what the engines' `auto` finds here
+Fleet.of("H100", 64)       64 of them, served on by all, trained on by as many as divide a batch
+"""
+
+from dataclasses import dataclass, replace
+
+from harness.planning.hardware import Device, gpu, here
+from harness.planning.memory import training_need
+from harness.planning.serving import Serving, serving, spread
+from harness.planning.shapes import Shape
+from harness.plugins import Built
+from harness.protocols import Engine, Lesson
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Hardware, and whether it is this machine's own."""
+
+    device: Device
+    gpus: int = 1
+    supposed: bool = False
+    """Whether engine and launcher are supposed to be spread over all of it."""
+    tensor_parallel: int | None = None
+    dollars: float | None = None
+    """A GPU and hour."""
+
+    @classmethod
+    def of(
+        cls,
+        name: str | None = None,
+        gpus: int | None = None,
+        tensor_parallel: int | None = None,
+        dollars: float | None = None,
+    ) -> "Fleet":
+        """Find the hardware by name, or take what is here.
+
+        Raises:
+            ConfigError: such a GPU is not known.
+        """
+        if name is not None:
+            return cls(gpu(name), gpus or 1, (gpus or 1) > 1, tensor_parallel, dollars)
+        device, there = here()
+        return cls(device, gpus or there, (gpus or 1) > 1, tensor_parallel, dollars)
+
+    @property
+    def known_as(self) -> str:
+        """The hardware in words."""
+        count = "" if self.device.cpu else f"{self.gpus:,} x "
+        return f"{count}{self.device.name} ({self.device.source})"
+
+    def serve(self, engine: Built[Engine], shape: Shape, dtype: str) -> Serving:
+        """Say how an engine serves a model here."""
+        if self.supposed and not self.device.cpu:
+            return spread(shape, self.device, self.gpus, dtype, self.tensor_parallel)
+        return serving(str(engine.options["name"]), engine.options, self.device, dtype)
+
+    def launch(self, lesson: Lesson, shape: Shape) -> Lesson:
+        """Say on how many processes a training runs here: as asked for, or on all that divide it.
+
+        Every process needs a row of each update, so that a small batch leaves GPUs idle.
+        """
+        if not self.supposed or self.device.cpu or lesson.processes > 1:
+            return lesson
+        processes = max(
+            count for count in range(1, self.gpus + 1) if lesson.batch_size % count == 0
+        )
+        micro = min(lesson.micro_batch_size, lesson.batch_size // processes)
+        alone = replace(lesson, processes=processes, micro_batch_size=micro)
+        whole = training_need(shape, alone, self.device, "").fits
+        return alone if whole else replace(alone, strategy="fsdp2")

@@ -1,0 +1,114 @@
+"""Bytes on one GPU: of an engine, and of a training.
+
+    Llama-2-70B, full, 64 GPUs, FSDP2: 4 bytes of weights, 4 of gradients, 8 of AdamW a parameter,
+    all divided by 64: 17.2 GB; activations and logits of what a process holds at once on top
+
+The sixteen bytes a parameter are those of mixed precision (Rajbhandari et al. 2020, ZeRO, section
+3.1), with float32 weights instead of their 2 + 4 bytes of a copy; the activations of a layer those
+of Korthikanti et al. 2022 for a fused attention.
+"""
+
+from harness.planning.hardware import Device
+from harness.planning.serving import Serving
+from harness.planning.shapes import BYTES, Shape
+from harness.protocols import Lesson
+from harness.records import MemoryNeed
+
+_ACTIVATIONS = 34
+"""Bytes a token and unit of width that a layer keeps in 16 bits (Korthikanti et al. 2022, equation
+1, without the attention matrix that fused kernels do not keep); with a gated feed-forward layer of
+another width about as much."""
+_LOGITS = 1 << 30
+"""The most bytes of logits at once: TRL computes them in chunks."""
+OVERHEAD = int(1.5e9)
+"""Of the CUDA context, the libraries' workspaces and fragmentation. Ours."""
+_FREE = 0.95
+"""Of a GPU's memory, what can be used before fragments of it are all that is left. Ours."""
+
+
+def cache_room(shape: Shape, serving: Serving) -> float:
+    """Bytes that a replica has for the cache of its rows; not less than one token's."""
+    total = serving.memory * serving.tensor_parallel
+    return max(total - shape.weights(serving.dtype), shape.kv_bytes(serving.dtype))
+
+
+def serving_need(shape: Shape, serving: Serving, longest: int, what: str) -> MemoryNeed:
+    """Memory of an engine that holds at least one row of so many tokens."""
+    each = serving.tensor_parallel
+    parts = {
+        "weights": shape.weights(serving.dtype) // each,
+        "cache of one row": shape.kv_bytes(serving.dtype) * longest // each,
+        "overhead": 0 if serving.device.cpu else OVERHEAD,
+    }
+    remedy = "more GPUs a replica (tensor_parallel of the vllm engine)"
+    if serving.dtype == "float32" and not serving.device.cpu:
+        remedy = f'dtype = "bfloat16" in [trainer.sft] and [trainer.dpo], or {remedy}'
+    return MemoryNeed(
+        what=what,
+        gpus=serving.gpus,
+        parts=parts,
+        available=int(serving.device.memory * _FREE),
+        remedy=remedy,
+    )
+
+
+def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> MemoryNeed:
+    """Memory of a training at its longest step."""
+    divided = 1 if lesson.strategy == "ddp" else lesson.processes
+    resident = 0 if lesson.offload else 1
+    held = 2 if lesson.precision == "bfloat16" else 4
+    trained = shape.parameters
+    parts = {"weights": resident * shape.parameters * held // divided}
+    if lesson.lora is not None:
+        trained = shape.adapters(lesson.lora, lesson.lora_modules)
+        parts["adapters"] = trained * 4 // divided
+        held = 4
+    parts |= {
+        "gradients": resident * trained * held // divided,
+        "optimizer": resident * trained * 2 * held // divided,
+        "activations": _activations(shape, lesson, device),
+        "logits": _logits(shape, lesson),
+    }
+    if divided > 1:
+        # The layer that is computed and the one that is fetched ahead, and the embeddings.
+        parts["gathered layers"] = (2 * shape.block + shape.embedding) * BYTES["bfloat16"]
+    elif lesson.precision == "mixed" and not device.cpu:
+        parts["16-bit copies"] = 2 * shape.embedding
+    parts["overhead"] = 0 if device.cpu else OVERHEAD
+    return MemoryNeed(
+        what=what,
+        gpus=lesson.processes,
+        parts=parts,
+        available=int(device.memory * _FREE),
+        remedy="; ".join(_remedies(lesson)),
+    )
+
+
+def _activations(shape: Shape, lesson: Lesson, device: Device) -> int:
+    tokens = lesson.micro_batch_size * lesson.sequences * lesson.longest
+    width = 2 if device.cpu else 1  # float32 instead of 16 bits
+    layer = _ACTIVATIONS * tokens * shape.hidden * width
+    if lesson.gradient_checkpointing and not device.cpu:
+        # A layer's input is kept, and one layer at a time computed again.
+        return 2 * width * tokens * shape.hidden * shape.layers + layer
+    return layer * shape.layers
+
+
+def _logits(shape: Shape, lesson: Lesson) -> int:
+    tokens = lesson.micro_batch_size * lesson.sequences * lesson.longest
+    return min(2 * 4 * tokens * shape.vocabulary, _LOGITS)
+
+
+def _remedies(lesson: Lesson) -> list[str]:
+    found = []
+    if lesson.micro_batch_size > 1:
+        found.append("a smaller micro_batch_size")
+    if not lesson.gradient_checkpointing:
+        found.append("gradient_checkpointing = true")
+    if lesson.strategy == "ddp":
+        found.append('launcher strategy "fsdp2" on more GPUs')
+    if lesson.lora is None:
+        found.append('lora with precision = "bfloat16"')
+    if lesson.strategy != "ddp" and not lesson.offload:
+        found.append("launcher offload = true")
+    return [*found, "a smaller max_length"]

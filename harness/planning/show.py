@@ -1,0 +1,164 @@
+"""A plan on the console: what does not fit first, then where the time goes.
+
+DOES NOT FIT: train by SFT needs 76.1 GB a GPU, there are 79.1 ...
+
+stage        part          model  rows   tokens in  out        time   share
+02-train                                                        12 h    61%
+             judge         M1     96,000 14,600,000 14,400,000  9 h     44%
+"""
+
+from collections.abc import Iterable, Iterator
+
+from rich.table import Table
+
+from harness.records import MemoryNeed, Plan, PlannedPart, PlannedStage
+
+_HOUR = 3600.0
+_LEAST = 0.01
+"""Of the whole time, what a part must take to have a line of its own."""
+_TIGHT = 0.9
+"""Of the memory there is, what may be taken before it is said to fit barely."""
+
+
+def headlines(plan: Plan) -> Iterator[str]:
+    """What a reader must know first."""
+    for need in plan.memory:
+        if not need.fits:
+            yield (
+                f"DOES NOT FIT: {need.what} takes {gigabytes(need.needed)} of each GPU, and it has "
+                f"{gigabytes(need.available)}; what would help: {need.remedy}"
+            )
+    disk = sum(plan.disk.values())
+    if plan.disk_free is not None and disk > plan.disk_free:
+        free = gigabytes(plan.disk_free)
+        yield f"DOES NOT FIT: the run's folder takes {gigabytes(disk)}, and {free} are free there"
+    yield f"{total(plan)} on {plan.hardware}"
+
+
+def total(plan: Plan) -> str:
+    """The whole run in a line: time, GPU hours, money."""
+    known = plan.seconds
+    partial = known is None
+    seconds = sum(part.seconds or 0.0 for stage in plan.stages for part in stage.parts.values())
+    said = [f"{'over ' if partial else 'about '}{duration(seconds)}"]
+    if plan.gpus:
+        hours = plan.gpus * seconds / _HOUR
+        said.append(f"{hours:,.1f} GPU hours")
+        if plan.dollars_per_gpu_hour is not None:
+            said.append(f"${hours * plan.dollars_per_gpu_hour:,.0f}")
+    unknown = sorted(
+        {part for stage in plan.stages for part, one in stage.parts.items() if one.seconds is None}
+    )
+    beside = f" (not counting {', '.join(unknown[:4])}: unknown)" if unknown else ""
+    return ", ".join(said) + beside
+
+
+def parts(plan: Plan) -> Table:
+    """Every stage, and its parts that take a hundredth of the whole or more."""
+    whole = sum(one.seconds or 0.0 for stage in plan.stages for one in stage.parts.values()) or 1.0
+    columns = ["stage", "part", "model", "rows", "tokens in", "out", "time", "share", "rests on"]
+    if plan.gpus:
+        columns.insert(7, "GPU hours")
+    table = Table(*columns, box=None)
+    for place in range(3, len(columns) - 1):
+        table.columns[place].justify = "right"
+    for stage in plan.stages:
+        table.add_row(*_stage_row(stage, plan, whole))
+        small: list[PlannedPart] = []
+        for name, part in stage.parts.items():
+            little = part.seconds is not None and part.seconds < _LEAST * whole
+            if little and (stage.stage.kind == "evaluate" or part.kind in ("idle", "load")):
+                small.append(part)
+            else:
+                table.add_row("", name, *_row(part, plan, whole))
+        if small:
+            seconds = sum(part.seconds or 0.0 for part in small)
+            table.add_row(
+                "", f"{len(small)} smaller ones", "", *_counts(small), *_time(seconds, plan, whole)
+            )
+    return table
+
+
+def _stage_row(stage: PlannedStage, plan: Plan, whole: float) -> list[str]:
+    known = [part.seconds for part in stage.parts.values()]
+    seconds = sum(one for one in known if one is not None)
+    cells = _time(seconds, plan, whole)
+    if None in known:
+        cells[0] = f"over {cells[0]}"
+    return [str(stage.stage), "", "", "", "", "", *cells]
+
+
+def _row(part: PlannedPart, plan: Plan, whole: float) -> list[str]:
+    time = (
+        ["unknown", *([""] if plan.gpus else []), ""]
+        if part.seconds is None
+        else _time(part.seconds, plan, whole)
+    )
+    return [part.model or "", *_counts([part]), *time, part.basis]
+
+
+def _counts(found: Iterable[PlannedPart]) -> list[str]:
+    there = list(found)
+    read = [part.prompt_tokens if part.tokens is None else part.tokens for part in there]
+    columns = ([part.rows for part in there], read, [part.new_tokens for part in there])
+    sums = [sum(one for one in column if one is not None) for column in columns]
+    return [f"{one:,}" if one else "" for one in sums]
+
+
+def _time(seconds: float, plan: Plan, whole: float) -> list[str]:
+    hours = [f"{plan.gpus * seconds / _HOUR:,.2f}"] if plan.gpus else []
+    return [duration(seconds), *hours, f"{seconds / whole:.0%}"]
+
+
+def memory(plan: Plan) -> Table:
+    """Memory of a GPU, use by use."""
+    table = Table("memory, a GPU", "GPUs", "needed", "there is", "", "of which", box=None)
+    for need in plan.memory:
+        table.add_row(
+            need.what,
+            str(need.gpus),
+            gigabytes(need.needed),
+            gigabytes(need.available),
+            _fits(need),
+            _components(need),
+        )
+    return table
+
+
+def _fits(need: MemoryNeed) -> str:
+    if not need.fits:
+        return "does not fit"
+    tight = need.available is not None and need.needed > _TIGHT * need.available
+    return "fits, barely" if tight else "fits"
+
+
+def _components(need: MemoryNeed) -> str:
+    largest = sorted(need.parts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {gigabytes(size)}" for name, size in largest if size)
+
+
+def disk(plan: Plan) -> str:
+    """What stays in the run's folder."""
+    said = ", ".join(f"{name} {gigabytes(size)}" for name, size in plan.disk.items())
+    free = f"; {gigabytes(plan.disk_free)} free" if plan.disk_free is not None else ""
+    return f"disk: {gigabytes(sum(plan.disk.values()))} ({said}){free}"
+
+
+def gigabytes(size: float | None) -> str:
+    """Write a size: `76.1 GB`, `16.1 MB`, or `unknown`."""
+    if size is None:
+        return "unknown"
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:,.1f} {unit}"
+    return f"{size / 1e3:,.1f} kB"
+
+
+def duration(seconds: float) -> str:
+    """Write a time as a person says it."""
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,140 @@
+"""Seconds that a part takes: its work over what the hardware can do at most, by an efficiency.
+
+    a token forward               2 operations a parameter that it is multiplied with
+    a token trained on            6; 8 where activations are computed twice; under LoRA 4 or 6
+    a step of decoding            all weights once and the cache of every row, over the bandwidth,
+                                  or the operations of its rows, whichever takes longer
+    a step of sharded training    the weights gathered twice and the gradients scattered once, over
+                                  the links, or the operations, whichever takes longer
+
+Attention is counted beside the parameters: 4 operations a layer, head and pair of tokens, half of
+them masked (Kaplan et al. 2020; PaLM, appendix B). The efficiencies are those of published runs, or
+ours; an earlier run or a pilot replaces them (`evidence.py`).
+"""
+
+import math
+
+from harness.planning.hardware import Device
+from harness.planning.memory import cache_room
+from harness.planning.serving import Serving
+from harness.planning.shapes import BYTES, Shape
+from harness.protocols import Lesson, Work
+
+PADDING = 1.03
+"""Tokens that a training computes to those of its rows (`training.batches`)."""
+DISK = 2e9
+"""Bytes a second that weights are read with: a local NVMe disk, carefully. Ours."""
+NODE = 8
+"""GPUs in one machine."""
+TRAINING = 0.40
+"""The share of a GPU's arithmetic that training reaches: 0.38 to 0.43 for Llama 3 on H100 (Llama
+Team 2024, table 4), 0.46 for PaLM."""
+TRAINING_CPU = 0.5
+"""The same of a CPU's. Ours: `tests.benchmarks.bench_ceilings`."""
+UPDATE = 0.02
+"""Seconds of the host an update, beside arithmetic: logging, the optimizer's loops. Ours."""
+_EXCHANGE = 0.7
+"""The share of a link's bandwidth that collective operations reach. Ours."""
+_PCIE = 25e9
+"""Bytes a second between a GPU and its machine's memory, where states are kept there."""
+
+
+def load_seconds(shape: Shape, serving: Serving) -> float:
+    """Time to open a model."""
+    return serving.start + shape.weights(serving.dtype) / DISK
+
+
+def ask_seconds(work: Work, shape: Shape, serving: Serving) -> float:
+    """Time to generate or score, all replicas at work.
+
+    Args:
+        work: Of kind `generate` or `score`.
+        shape: Of the model that is asked.
+        serving: How it is served.
+    """
+    if not work.rows:
+        return 0.0
+    device = serving.device
+    flops = device.flops * serving.matrix * serving.gpus
+    prompts = work.rows / work.samples
+    each = work.prompt_tokens / prompts
+    read = 2 * shape.multiplied * work.prompt_tokens + _attention(shape, each) * prompts
+    passes = math.ceil(work.rows / serving.replicas / serving.batch_rows)
+    seconds = read / flops + passes * shape.layers * serving.layer
+    if work.kind == "score" or not work.new_tokens:
+        return seconds
+    return seconds + _decode_seconds(work, shape, serving, each)
+
+
+def _decode_seconds(work: Work, shape: Shape, serving: Serving, prompt: float) -> float:
+    device, rows = serving.device, work.rows / serving.replicas
+    new = work.new_tokens / work.rows
+    context = prompt + new / 2
+    room = cache_room(shape, serving) / (shape.kv_bytes(serving.dtype) * (prompt + new))
+    batch = max(1.0, min(rows, serving.batch_rows, room))
+    # In static batches the last rows decode alone: as many steps as the longest row has tokens.
+    steps = rows * new / batch * (serving.tail if batch > 1 else 1.0)
+    alive = rows * new / steps
+    moved = shape.weights(serving.dtype) + alive * context * shape.kv_bytes(serving.dtype)
+    operations = alive * (2 * shape.multiplied + 4 * shape.layers * _inner(shape) * context)
+    step = max(
+        moved / (device.bandwidth * serving.bandwidth * serving.tensor_parallel),
+        operations / (device.flops * serving.matrix * serving.tensor_parallel),
+    )
+    return steps * (step + shape.layers * serving.layer)
+
+
+def train_seconds(work: Work, shape: Shape, device: Device) -> float:
+    """Time of a training's steps, and of the reference pass, on all of its processes."""
+    lesson = work.lesson
+    if lesson is None or not work.rows:
+        return 0.0
+    efficiency = TRAINING_CPU if device.cpu else TRAINING
+    sequences = work.rows * lesson.sequences
+    each = work.prompt_tokens / sequences
+    forward = 2 * shape.multiplied * work.prompt_tokens + _attention(shape, each) * sequences
+    passes = 3.0 if lesson.lora is None else 2.0
+    if lesson.gradient_checkpointing and not device.cpu:
+        passes += 1.0
+    seen = lesson.updates * lesson.batch_size / work.rows
+    arithmetic = device.flops * efficiency * lesson.processes
+    compute = seen * PADDING * passes * forward / arithmetic
+    seconds = max(compute, _exchange_seconds(lesson, shape, device)) + lesson.updates * UPDATE
+    if lesson.reference:
+        seconds += PADDING * forward / arithmetic
+    if lesson.offload:
+        seconds += lesson.updates * 16 * shape.parameters / lesson.processes / _PCIE
+    return seconds
+
+
+def _exchange_seconds(lesson: Lesson, shape: Shape, device: Device) -> float:
+    """Time to exchange weights and gradients between processes, which arithmetic may hide."""
+    if lesson.processes == 1:
+        return 0.0
+    speed = _EXCHANGE * device.link
+    if lesson.processes > NODE:
+        # A machine takes in what all of its GPUs need once, through all of their network cards.
+        speed = _EXCHANGE * min(device.link, NODE * device.network)
+    micro_steps = math.ceil(lesson.batch_size / lesson.processes / lesson.micro_batch_size)
+    trained = shape.parameters
+    if lesson.lora is not None:
+        trained = shape.adapters(lesson.lora, lesson.lora_modules)
+    if lesson.strategy == "ddp":
+        return lesson.updates * 2 * trained * BYTES["float32"] / speed
+    gathered = 2 * shape.parameters * BYTES["bfloat16"]
+    scattered = trained * BYTES["bfloat16"]
+    return lesson.updates * micro_steps * (gathered + scattered) / speed
+
+
+def save_seconds(lesson: Lesson, shape: Shape, dtype: str) -> float:
+    """Time to write the models of a training."""
+    return (1 + lesson.checkpoints) * shape.weights(dtype) / DISK
+
+
+def _attention(shape: Shape, tokens: float) -> float:
+    """Operations of attention over one sequence, of which half is masked."""
+    return 2 * shape.layers * _inner(shape) * tokens**2
+
+
+def _inner(shape: Shape) -> int:
+    return shape.heads * shape.head_size

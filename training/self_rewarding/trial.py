@@ -1,0 +1,210 @@
+"""The method, tried out on a few rows: what `harness plan --pilot` measures.
+
+`examples` gives requests as each part makes them, from human questions and answers, since nobody
+has M1's yet. `train` does a few steps of each training on rows like its own, and one on the
+longest.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import cycle, islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from harness.data.examples import Demonstration, RankedGroup
+from harness.errors import HarnessError
+from harness.judge import Rubric
+from harness.protocols import Lesson, Request, Tried, user
+from harness.records import ModelRef
+from training.dpo import PreferencePair, prefer
+from training.job import Trained
+from training.pilot import Step, longest_dpo_step, longest_sft_step
+from training.self_rewarding import seeds
+from training.self_rewarding.plan import lesson_of
+from training.self_rewarding.propose import load_template, request
+from training.self_rewarding.seeds import Judgement
+from training.self_rewarding.settings import SelfRewardingSettings
+from training.settings import Settings
+from training.sft import Example, fine_tune
+
+_FEW, _MORE = 2, 10
+"""Updates of the two short trainings; what the second takes longer are its steps alone."""
+_SLOW = 20.0
+"""Seconds of the first above which there is no second."""
+
+
+def examples(
+    settings: SelfRewardingSettings, rubric: Rubric, seed: int, rows: int
+) -> Mapping[str, Sequence[Request]]:
+    """Give requests as each part makes them, `rows` completions of each or less."""
+    human = seeds.load(settings.seeds, settings.held_out, seed)
+    shown = list(islice(cycle(_shuffled(human.ift, seed)), rows))
+    found = {"prompts": _proposals(settings, human.ift, seed, rows)}
+    draw = settings.candidates.sampling(seed)
+    found["candidates"] = [
+        Request(row.id, user(row.prompt), draw) for row in shown[: max(1, rows // draw.n)]
+    ]
+    draw = settings.judging.sampling(seed)
+    if settings.judge == "self":
+        found["judge"] = [
+            Request(
+                row.id,
+                user(rubric.fill({"instruction": row.prompt, "response": row.response})),
+                draw,
+            )
+            for row in shown[: max(1, rows // draw.n)]
+        ]
+    return {part: requests for part, requests in found.items() if requests}
+
+
+def _proposals(
+    settings: SelfRewardingSettings, human: Sequence[Demonstration], seed: int, rows: int
+) -> list[Request]:
+    config = settings.proposing
+    if config.file is not None:
+        return []
+    template = load_template(config.template, config.separator)
+    prompts = list(dict.fromkeys(row.prompt for row in human))
+    asked = min(rows, config.requests)
+    return [request(f"{k:03d}", template, prompts, (), config, seed) for k in range(asked)]
+
+
+def train(
+    settings: SelfRewardingSettings,
+    rubric: Rubric,
+    tokenizer: Any,
+    model: ModelRef,
+    seed: int,
+    folder: Path,
+) -> Iterator[Tried]:
+    """Do a few steps of each kind of training; see `harness.protocols.Piloted`."""
+    human = seeds.load(settings.seeds, settings.held_out, seed)
+    shown = tokenizer.demonstrations(_shuffled(human.ift, seed))
+    trial = _Trial(settings, model, seed, folder)
+    yield trial.sft("train SFT", shown)
+    if settings.seeds.eft is not None:
+        taught = tokenizer.judgements(_judgements(human.eft), rubric)
+        both = [*shown, *taught]
+        Random(seed).shuffle(both)
+        yield trial.sft("train M1", both)
+    if settings.learn_from == "preferences":
+        yield trial.dpo("train M2", list(_pairs(shown)))
+
+
+class _Trial:
+    """Short trainings of one model."""
+
+    def __init__(
+        self, settings: SelfRewardingSettings, model: ModelRef, seed: int, folder: Path
+    ) -> None:
+        self._settings = settings
+        self._model = model
+        self._seed = seed
+        self._folder = folder
+
+    def sft(self, part: str, rows: Sequence[Example]) -> Tried:
+        def length(row: Example) -> int:
+            return len(row.prompt_ids) + len(row.completion_ids)
+
+        return self._tried(part, fine_tune, longest_sft_step, rows, self._settings.sft, length)
+
+    def dpo(self, part: str, rows: Sequence[PreferencePair]) -> Tried:
+        def length(row: PreferencePair) -> int:
+            return 2 * len(row.prompt_ids) + len(row.chosen_ids) + len(row.rejected_ids)
+
+        return self._tried(part, prefer, longest_dpo_step, rows, self._settings.dpo, length)
+
+    def _tried(
+        self,
+        part: str,
+        learn: Callable[..., Trained],
+        longest_step: Callable[..., Step],
+        rows: Sequence[Any],
+        settings: Settings,
+        length: Callable[[Any], int],
+    ) -> Tried:
+        out_of_memory: type[Exception] = import_module("torch").OutOfMemoryError
+        fitting = [row for row in rows if length(row) <= (settings.max_length or length(row))]
+        try:
+            step = longest_step(
+                self._model, fitting, settings, self._folder / "longest", self._seed,
+                launcher=self._settings.launcher,
+            )  # fmt: skip
+        except out_of_memory as error:
+            raise HarnessError(
+                f"{part} does not fit: its longest step, rows of up to "
+                f"{max(map(length, fitting))} tokens, runs out of memory "
+                f"({str(error).partition('.')[0]}); give a smaller micro_batch_size or max_length, "
+                "gradient_checkpointing = true, lora, or a launcher with more processes"
+            ) from error
+        few, whole = self._train(learn, fitting, settings, _FEW)
+        updates, seconds = _FEW, _number(few, "seconds")
+        made, reference = few, _number(few, "reference_seconds")
+        startup = whole - seconds - reference
+        if whole < _SLOW:
+            made, _ = self._train(learn, fitting, settings, _MORE)
+            updates, seconds = _MORE - _FEW, _number(made, "seconds") - seconds
+            reference = _number(made, "reference_seconds") - reference
+        done = _taken(fitting, settings.batch_size * _MORE)[-updates * settings.batch_size :]
+        return Tried(
+            part=part,
+            lesson=self._lesson(settings, len(done), max(map(length, done)), updates),
+            rows=len(done),
+            tokens=sum(map(length, done)),
+            seconds=seconds + reference,
+            startup_seconds=max(startup, 0.0),
+            longest_seconds=step.seconds,
+            longest_tokens=step.tokens,
+            peak_bytes=step.peak_memory,
+        )
+
+    def _lesson(self, settings: Settings, rows: int, longest: int, updates: int) -> Lesson:
+        short = settings.model_copy(update={"max_steps": updates})
+        return lesson_of(short, self._settings.launcher, rows, longest)
+
+    def _train(
+        self, learn: Callable[..., Trained], rows: Sequence[Any], settings: Settings, updates: int
+    ) -> tuple[Trained, float]:
+        """Train for so many updates on different rows; say how long all of it took."""
+        few = settings.model_copy(
+            update={"epochs": 1.0, "max_steps": updates, "checkpoint_every": None, "report_to": ()}
+        )
+        began = time.perf_counter()
+        folder = self._folder / f"{updates}"
+        try:
+            taken = _taken(rows, updates * settings.batch_size)
+            made = learn(self._model, taken, few, folder, "pilot", self._seed)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return made, time.perf_counter() - began
+
+
+def _number(made: Trained, name: str) -> float:
+    found = made.metrics.get(name, 0.0)
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
+def _taken(rows: Sequence[Any], count: int) -> list[Any]:
+    """Take so many rows, the same ones again where there are not enough."""
+    return list(islice(cycle(rows), count))
+
+
+def _shuffled(rows: Sequence[Demonstration], seed: int) -> list[Demonstration]:
+    return Random(seed).sample(list(rows), len(rows))
+
+
+def _judgements(groups: Sequence[RankedGroup]) -> Iterator[Judgement]:
+    """Make judgements as long as those to come: the data's own, or else the answer once more."""
+    for group in groups:
+        for one in group.responses:
+            yield Judgement(group.prompt, one.text, one.verdict or one.text, 0.0)
+
+
+def _pairs(shown: Sequence[Example]) -> Iterator[PreferencePair]:
+    """Prefer each answer to that of the question after it."""
+    for row, other in zip(shown, [*shown[1:], *shown[:1]], strict=True):
+        if row.completion_ids != other.completion_ids:
+            yield PreferencePair(row.prompt_ids, row.completion_ids, other.completion_ids)
