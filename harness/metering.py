@@ -159,21 +159,22 @@ class Meter:
         self._bills: dict[str, Cost] = {}
         """What calls came to that no part has been charged for."""
         self._waiting = False
-        self._since = self._rest = 0.0
+        self._since, self._rest = clock(), 0.0
 
     @contextmanager
     def stage(self, costs: Callable[[], RowLog]) -> Iterator[None]:
-        """Account for a stage in a log of its own: its parts, and what is left of the time."""
-        with self._lock:
-            self._tick()
-            self._costs, self._rest = costs, 0.0
+        """Account for a stage in a log of its own: its parts, and what is left of the time.
+
+        The time since the stage before is part of it.
+        """
+        self._costs = costs
         try:
             yield
         finally:
             with self._lock:
                 self._tick()
                 self._keep(costs, OTHER, Cost(seconds=self._rest))
-                self._costs = None
+                self._costs, self._rest = None, 0.0
 
     @contextmanager
     def part(self, name: str, costs: Callable[[], RowLog] | None = None) -> Iterator[None]:
