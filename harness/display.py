@@ -92,41 +92,47 @@ class Display:
             line.append(f"  {view.time_line(self._overview(), self._clock())}")
         self._print(line)
 
-    def part(self, title: str) -> None:
-        """A part of the stage begins."""
-        self._tracker.part(title)
+    def part(self, title: str, beside: bool) -> None:
+        """A part begins."""
+        self._tracker.part(title, beside)
         if not can_redraw(self._console):
-            self._next_line = self._clock() + SECONDS_BETWEEN_LINES
+            self._next_line = min(self._next_line, self._clock() + SECONDS_BETWEEN_LINES)
 
-    def rows(self, done: int, total: int | None, cost: Cost) -> None:
-        """So many rows of the part are there by now.
+    def rows(self, title: str, done: int, total: int | None, cost: Cost) -> None:
+        """So many rows of a part are there by now.
 
         Called for every row, so it only notes the numbers; the screen is redrawn elsewhere.
         """
-        self._tracker.rows(done, total, cost)
+        self._tracker.rows(title, done, total, cost)
         now = self._clock()
-        if now >= self._next_line and (part := self._tracker.part_under_way()) is not None:
+        if now >= self._next_line:
             self._next_line = now + SECONDS_BETWEEN_LINES
-            figures = f"{view.part_figures(part, now)}  {view.troubles(cost)}"
-            self._print(Text(f"  {_title(part.name)} {figures}".rstrip()))
+            for part in self._tracker.parts_under_way():
+                figures = f"{view.part_figures(part, now)}  {view.troubles(part.cost)}"
+                self._print(Text(f"  {_title(part.name)} {figures}".rstrip()))
 
-    def part_done(self, cost: Cost) -> None:
-        """The part has ended."""
-        part = self._tracker.part_under_way()
-        self._tracker.part_done(cost)
-        self._next_line = float("inf")
-        if part is None:
-            return
+    def part_done(self, title: str, cost: Cost) -> None:
+        """A part has ended."""
+        self._tracker.part_done(title, cost)
+        if not self._tracker.parts_under_way():
+            self._next_line = float("inf")
         rows = f"{cost.rows:,} rows" if cost.rows else ""
-        tokens, speed = "", ""
+        tokens, speed, took = "", "", cost.seconds + cost.beside
         if cost.new_tokens:
             tokens = f"{cost.new_tokens:,} tokens"
-            speed = f"{cost.new_tokens / cost.seconds:,.0f} tokens/s" if cost.seconds else ""
+            speed = f"{cost.new_tokens / took:,.0f} tokens/s" if took else ""
         figures = f"{rows:>12}{tokens:>15}{speed:>18}{_seconds(cost.seconds):>9}"
         more = "  ".join(
-            filter(None, (view.money(cost.dollars, cost.unpriced), view.troubles(cost)))
+            filter(
+                None,
+                (
+                    f"{_seconds(cost.beside)} beside" if cost.beside else "",
+                    view.money(cost.dollars, cost.unpriced),
+                    view.troubles(cost),
+                ),
+            )
         )
-        self._print(Text(f"  {_title(part.name)}{figures}  {more}".rstrip()))
+        self._print(Text(f"  {_title(title)}{figures}  {more}".rstrip()))
 
     def note(self, text: str) -> None:
         """Say something that should be read, and leave it on the screen."""

@@ -7,14 +7,18 @@ to do it and none can forget it.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import ClassVar, Protocol
+from dataclasses import dataclass, field
+from threading import Lock, RLock, current_thread
+from typing import Any, ClassVar, Protocol
 
+from harness.beside import Beside, Halt
 from harness.errors import HarnessError, StoreError
 from harness.overview import OTHER, Position
 from harness.protocols import (
     Completion,
+    Concurrent,
     Continuation,
     Engine,
     LoadedModel,
@@ -23,6 +27,7 @@ from harness.protocols import (
     Request,
 )
 from harness.records import Cost, Failure, ModelRef, Outcome
+from harness.remote.ledger import PART
 from harness.rows import RowLog
 
 _LOG = logging.getLogger(__name__)
@@ -35,16 +40,16 @@ class Display(Protocol):
         """A stage begins."""
         ...
 
-    def part(self, title: str) -> None:
-        """A part of the stage begins."""
+    def part(self, title: str, beside: bool) -> None:
+        """A part begins: the stage's own or, beside it, one in another thread."""
         ...
 
-    def rows(self, done: int, total: int | None, cost: Cost) -> None:
-        """So many rows of the part are there by now, and that is what it has cost."""
+    def rows(self, title: str, done: int, total: int | None, cost: Cost) -> None:
+        """So many rows of a part are there by now, and that is what it has cost."""
         ...
 
-    def part_done(self, cost: Cost) -> None:
-        """The part has ended."""
+    def part_done(self, title: str, cost: Cost) -> None:
+        """A part has ended."""
         ...
 
     def note(self, text: str) -> None:
@@ -58,13 +63,13 @@ class Silent:
     def stage(self, position: Position) -> None:
         """Say nothing."""
 
-    def part(self, title: str) -> None:
+    def part(self, title: str, beside: bool) -> None:
         """Say nothing."""
 
-    def rows(self, done: int, total: int | None, cost: Cost) -> None:
+    def rows(self, title: str, done: int, total: int | None, cost: Cost) -> None:
         """Say nothing."""
 
-    def part_done(self, cost: Cost) -> None:
+    def part_done(self, title: str, cost: Cost) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:
@@ -89,83 +94,190 @@ class Audience:
         """Tell everybody."""
         self._tell(lambda display: display.stage(position))
 
-    def part(self, title: str) -> None:
+    def part(self, title: str, beside: bool) -> None:
         """Tell everybody."""
-        self._tell(lambda display: display.part(title))
+        self._tell(lambda display: display.part(title, beside))
 
-    def rows(self, done: int, total: int | None, cost: Cost) -> None:
+    def rows(self, title: str, done: int, total: int | None, cost: Cost) -> None:
         """Tell everybody."""
-        self._tell(lambda display: display.rows(done, total, cost))
+        self._tell(lambda display: display.rows(title, done, total, cost))
 
-    def part_done(self, cost: Cost) -> None:
+    def part_done(self, title: str, cost: Cost) -> None:
         """Tell everybody."""
-        self._tell(lambda display: display.part_done(cost))
+        self._tell(lambda display: display.part_done(title, cost))
 
     def note(self, text: str) -> None:
         """Tell everybody."""
         self._tell(lambda display: display.note(text))
 
 
-class Meter:
-    """The parts of a stage, what each cost, and how far the present one is."""
+@dataclass
+class _Part:
+    """A part that is under way."""
 
-    def __init__(self, display: Display, spent: Callable[[], Cost] = Cost) -> None:
+    name: str
+    costs: Callable[[], RowLog]
+    beside: bool
+    """Whether it is in another thread than the stage."""
+    began: float
+    seconds: float = 0.0
+    """For how long the run has waited for it."""
+    cost: Cost = field(default_factory=Cost)
+    asked: int = 0
+    told: tuple[int, int] | None = None
+    """How far it is by its own account, which goes before the rows that are counted."""
+
+
+class Meter:
+    """The parts of a stage, what each cost, and how far those under way are.
+
+    Parts may be under way at once, each in a thread of its own: what is asked in a thread is
+    charged to its part. A second is charged once, to what the run waits for: to the stage's own
+    part; while the stage waits for other threads, to the part that began first there; and where
+    there is none, to the rest of the stage.
+    """
+
+    def __init__(
+        self,
+        display: Display,
+        spent: Callable[[], Mapping[str, Cost]] = dict,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         """Count for a display.
 
         Args:
             display: Who is told.
-            spent: Tells what calls of models on servers came to since it was asked last.
+            spent: Tells by part what calls of models on servers came to since it was asked last.
+            clock: Tells the time in seconds.
         """
-        self._display = display
-        self._spent = spent
-        self._log: RowLog | None = None
-        self._cost = Cost()
-        self._asked = 0
-        self._told: tuple[int, int] | None = None
-        """How far the part is by its own account, which goes before the rows that are counted."""
-        self._in_parts = 0.0
+        self._display, self._spent, self._clock = display, spent, clock
+        self._lock = RLock()
+        self._halt = Halt()
+        self._home = current_thread()
+        self._costs: Callable[[], RowLog] | None = None
+        self._parts: dict[str, _Part] = {}
+        self._bills: dict[str, Cost] = {}
+        """What calls came to that no part has been charged for."""
+        self._waiting = False
+        self._since, self._rest = clock(), 0.0
 
     @contextmanager
-    def stage(self, costs: RowLog) -> Iterator[None]:
-        """Account for a stage in its own log: its parts, and what is left of the clock's time."""
-        with costs:
-            self._log, self._in_parts, begun = costs, 0.0, time.perf_counter()
-            try:
-                yield
-            finally:
-                rest = time.perf_counter() - begun - self._in_parts
-                self._keep(OTHER, Cost(seconds=rest))
-                self._log = None
+    def stage(self, costs: Callable[[], RowLog]) -> Iterator[None]:
+        """Account for a stage in a log of its own: its parts, and what is left of the time.
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Account for a part; its cost is kept even where it is interrupted by an error."""
-        self._display.part(name)
-        self._spent()  # outside of a part nobody is charged
-        self._cost, self._asked, self._told, begun = Cost(), 0, None, time.perf_counter()
+        The time since the stage before is part of it.
+        """
+        self._costs = costs
         try:
             yield
         finally:
-            cost = self._cost + Cost(seconds=time.perf_counter() - begun) + self._spent()
-            self._in_parts += cost.seconds
-            self._keep(name, cost)
-            self._display.part_done(cost)
+            with self._lock:
+                self._tick()
+                self._keep(costs, OTHER, Cost(seconds=self._rest))
+                self._costs, self._rest = None, 0.0
 
-    def _keep(self, name: str, cost: Cost) -> None:
-        assert self._log is not None, "parts belong to a stage"
-        attempt = sum(1 for key in self._log if key.rpartition("#")[0] == name)
+    @contextmanager
+    def part(self, name: str, costs: Callable[[], RowLog] | None = None) -> Iterator[None]:
+        """Account for a part of this thread; its cost is kept even where an error ends it.
+
+        Args:
+            name: Which one. No other that is under way may go by it.
+            costs: Where to account for it; None for the log of the present stage.
+
+        Raises:
+            BaseException: what has gone wrong in a part beside.
+        """
+        self._halt.check()
+        with self._lock:
+            log = costs or self._costs
+            assert log is not None, "parts belong to a stage"
+            self._tick()
+            self._settle().pop(name, None)  # what was spent outside of it nobody is charged for
+            part = _Part(name, log, current_thread() is not self._home, self._since)
+            self._parts[name] = part
+            self._display.part(name, part.beside)
+        token = PART.set(name)
+        try:
+            yield
+        finally:
+            PART.reset(token)
+            with self._lock:
+                self._tick()
+                del self._parts[name]
+                aside = self._since - part.began - part.seconds if part.beside else 0.0
+                cost = part.cost + Cost(seconds=part.seconds, beside=max(aside, 0.0))
+                cost += self._settle().pop(name, Cost())
+                self._keep(log, name, cost)
+                self._display.part_done(name, cost)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Say that the stage waits for parts in other threads: their seconds are its own."""
+        with self._lock:
+            self._tick()
+            self._waiting = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tick()
+                self._waiting = False
+
+    def beside(self, work: Callable[[Iterator[list[Any]]], None]) -> Beside[Any]:
+        """Do work in another thread, whose parts are accounted for here."""
+        return Beside(work, self._halt, self.waiting)
+
+    def halt(self, why: BaseException) -> None:
+        """Have all threads stop at their next row."""
+        self._halt.pull(why)
+
+    def check(self) -> None:
+        """Stop this thread, if another one has ended the run. To be called between rows.
+
+        Raises:
+            BaseException: what the run ends for.
+        """
+        self._halt.check()
+
+    def _tick(self) -> None:
+        """Charge the seconds since the last change to what the run waited for."""
+        now = self._clock()
+        passed, self._since = now - self._since, now
+        waited_for = [part for part in self._parts.values() if part.beside == self._waiting]
+        if waited_for:
+            waited_for[0].seconds += passed
+        else:
+            self._rest += passed
+
+    def _settle(self) -> dict[str, Cost]:
+        """Take up what calls have come to."""
+        for name, cost in self._spent().items():
+            self._bills[name] = self._bills.get(name, Cost()) + cost
+        return self._bills
+
+    def _keep(self, costs: Callable[[], RowLog], name: str, cost: Cost) -> None:
         # On a full disk the next row says so; a lost cost must not hide why the part stopped.
-        with suppress(StoreError):
-            self._log.append(f"{name}#{attempt}", cost.model_dump())
+        with suppress(StoreError), costs() as log:
+            attempt = sum(1 for key in log if key.rpartition("#")[0] == name)
+            log.append(f"{name}#{attempt}", cost.model_dump())
+
+    def note(self, text: str) -> None:
+        """Have something read, whichever thread says it."""
+        with self._lock:
+            self._display.note(text)
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Show how far a part is by its own account, e.g. in training steps."""
-        self._told = done, total
-        self._show()
+        with self._lock:
+            if part := self._here():
+                part.told = done, total
+                self._show(part)
 
     def asked(self, rows: int) -> None:
         """So many more rows were asked for."""
-        self._asked += rows
+        with self._lock:
+            if part := self._here():
+                part.asked += rows
 
     def finished(self, prompt_tokens: int, new_tokens: int) -> None:
         """A row came back."""
@@ -180,12 +292,19 @@ class Meter:
         self._add(Cost(ties=times))
 
     def _add(self, cost: Cost) -> None:
-        self._cost = self._cost + cost
-        self._show()
+        with self._lock:
+            if part := self._here():
+                part.cost = part.cost + cost
+                self._show(part)
 
-    def _show(self) -> None:
-        done, total = self._told or (self._cost.rows, self._asked)
-        self._display.rows(done, total, self._cost)
+    def _here(self) -> _Part | None:
+        """Find the part of this thread; a thread that says nothing works for the stage's own."""
+        own = (part for part in self._parts.values() if not part.beside)
+        return self._parts.get(PART.get()) or next(own, None)
+
+    def _show(self, part: _Part) -> None:
+        done, total = part.told or (part.cost.rows, part.asked)
+        self._display.rows(part.name, done, total, part.cost)
 
 
 REMEMBERED = 2048
@@ -203,6 +322,8 @@ class MeteredModel:
         self._model = model
         self._meter = meter
         self._answered: dict[Request, tuple[Completion, ...]] = {}
+        self._lock = Lock()
+        self.concurrent = isinstance(model, Concurrent) and model.concurrent
         self.ref = model.ref.model_copy(update={"chat_template": model.chat_template})
         self.chat_template = model.chat_template
         self.context = model.context
@@ -210,12 +331,15 @@ class MeteredModel:
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Complete every request, counting."""
         requests = list(requests)
+        self._meter.check()
         self._meter.asked(sum(request.sampling.n for request in requests))
-        new = [request for request in requests if request not in self._answered]
+        with self._lock:
+            known = {one: self._answered[one] for one in requests if one in self._answered}
+        new = [request for request in requests if request not in known]
         by_id = {request.id: request for request in new}
         distinct = len(by_id) == len(new)  # otherwise an id does not say whose a completion is
         for request in requests:
-            for completion in self._answered.get(request, ()):
+            for completion in known.get(request, ()):
                 self._meter.finished(0, 0)
                 yield completion
         unfinished: dict[str, list[Completion]] = defaultdict(list)
@@ -231,21 +355,25 @@ class MeteredModel:
             if distinct and len(made) == by_id[completion.id].sampling.n:
                 self._remember(by_id[completion.id], made)
                 del unfinished[completion.id]
+            self._meter.check()  # by now the row is in a log
 
     def _remember(self, request: Request, made: list[Completion]) -> None:
-        if len(self._answered) == REMEMBERED:
-            del self._answered[next(iter(self._answered))]
-        self._answered[request] = tuple(made)
+        with self._lock:
+            if len(self._answered) == REMEMBERED:
+                del self._answered[next(iter(self._answered))]
+            self._answered[request] = tuple(made)
 
     def loglikelihood(self, requests: Iterable[Continuation]) -> Iterator[LogLikelihood]:
         """Score every continuation, counting."""
         requests = list(requests)
+        self._meter.check()
         self._meter.asked(len(requests))
         for result in self._model.loglikelihood(requests):
             self._meter.finished(result.tokens, 0)
             if result.failure is not None:
                 self._meter.failed(result.failure.reason)
             yield result
+            self._meter.check()
 
     def heard(self, verdict: Completion, outcome: Outcome, *, tied: bool) -> None:
         """Count verdicts that cannot be read, and ties; rows that failed are counted already."""

@@ -28,7 +28,7 @@ class Position:
 
     plan: Sequence[Stage]
     done: Sequence[StageResult]
-    """The stages before it."""
+    """The stages before it; one that is not finished has answers, and marks to come."""
     stage: Stage
     parts: Sequence[str] = ()
     """Those of the stage that are still owed, as far as they are known."""
@@ -81,10 +81,18 @@ class Overview:
         return seconds + (stage_elapsed(self.under_way, now) if self.under_way else 0.0)
 
     def left(self, now: float) -> Left:
-        """Estimate the seconds to come."""
+        """Estimate the seconds to come.
+
+        What has been marked beside other parts may yet be waited for at the end: nobody knows.
+        """
         known = list(self._to_come(now))
         seconds = sum(seconds for seconds in known if seconds is not None)
-        return Left(seconds, whole=None not in known)
+        return Left(seconds, whole=None not in known and not (known and self._marked_beside()))
+
+    def _marked_beside(self) -> bool:
+        measured = [result for result in self.done if result.stage.kind == "evaluate"]
+        parts = [cost for result in measured for cost in result.costs.values()]
+        return any(cost.beside for cost in parts) or not all(one.finished for one in measured)
 
     def _to_come(self, now: float) -> Iterator[float | None]:
         """Estimate what is under way and all that comes after; None for what nobody knows."""
@@ -99,6 +107,8 @@ class Overview:
 
     def _rest_of_stage(self, under_way: UnderWay, now: float) -> Iterator[float | None]:
         stage, part = under_way.stage, under_way.part
+        if under_way.beside:
+            yield None
         paces = self._paces(stage) | {
             self._kind(stage, name): (under_way.earlier.get(name, Cost()) + cost).seconds
             for name, cost in under_way.ended.items()

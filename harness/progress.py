@@ -1,7 +1,7 @@
 """Follow a run from what a display is told, and leave word of it for other processes.
 
-    tracker.part("judge")
-    tracker.rows(512, 1024, Cost(rows=512))
+    tracker.part("judge", beside=False)
+    tracker.rows("judge", 512, 1024, Cost(rows=512))
     tracker.under_way()   ->   UnderWay(part=PartUnderWay(name="judge", done=512, ...), ...)
 
 The word is a small file that is written when a part begins, and at most once a second in it.
@@ -10,12 +10,25 @@ The word is a small file that is written when a part begins, and at most once a 
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from harness.overview import Position
 from harness.records import Cost, PartUnderWay, UnderWay
 from harness.store import Store
 
 SECONDS_BETWEEN_NOTES = 1.0
+
+
+@dataclass
+class _Part:
+    """What was told of a part under way."""
+
+    beside: bool
+    began: float
+    since: float
+    rows: tuple[int, int | None, Cost] = (0, None, Cost())
+    earlier: int | None = None
+    """How many rows were there when counting began; None before it told of any."""
 
 
 class Tracker:
@@ -25,72 +38,69 @@ class Tracker:
         self._clock = clock
         self.position: Position | None = None
         self._began = 0.0
+        # Replaced, never changed: they are read while other threads draw.
         self._ended: dict[str, Cost] = {}
-        self._part: tuple[str, float] | None = None
-        self._rows: tuple[int, int | None, Cost] = 0, None, Cost()
-        self._earlier: int | None = None
-        """How many rows were there when counting began; None before it told of any."""
-        self._since = 0.0
+        self._parts: dict[str, _Part] = {}
         self._to_come: list[str] = []
 
     def stage(self, position: Position) -> None:
-        """A stage begins."""
+        """A stage begins; what is under way then is of an earlier one, and goes on."""
         self.position, self._began = position, self._clock()
         self._ended, self._to_come = {}, list(position.parts)
-        self._part = None
 
-    def part(self, title: str) -> None:
-        """A part of the stage begins."""
-        if title in self._to_come:
-            self._to_come.remove(title)
-        self._rows, self._earlier = (0, None, Cost()), None
-        self._since = self._clock()
-        self._part = title, self._since
+    def part(self, title: str, beside: bool) -> None:
+        """A part begins."""
+        self._to_come = [name for name in self._to_come if name != title]
+        now = self._clock()
+        self._parts = {**self._parts, title: _Part(beside, now, now)}
 
-    def rows(self, done: int, total: int | None, cost: Cost) -> None:
-        """So many rows of the part are there by now.
+    def rows(self, title: str, done: int, total: int | None, cost: Cost) -> None:
+        """So many rows of a part are there by now.
 
         A first call that brings several, and none that was counted, tells of an earlier attempt;
         one that brings fewer than the one before, that something else is counted now.
         """
-        if done < self._rows[0]:
-            self._earlier, self._since = done, self._clock()
-        if self._earlier is None and done:
-            self._earlier = done if done > 1 and not cost.rows else 0
-        self._rows = done, total, cost
+        if (part := self._parts.get(title)) is None:
+            return
+        if done < part.rows[0]:
+            part.earlier, part.since = done, self._clock()
+        if part.earlier is None and done:
+            part.earlier = done if done > 1 and not cost.rows else 0
+        part.rows = done, total, cost
 
-    def part_done(self, cost: Cost) -> None:
-        """The part has ended."""
-        if self._part is not None:
-            title, self._part = self._part[0], None
-            self._ended = {**self._ended, title: self._ended.get(title, Cost()) + cost}
+    def part_done(self, title: str, cost: Cost) -> None:
+        """A part has ended."""
+        self._parts = {name: part for name, part in self._parts.items() if name != title}
+        self._ended = {**self._ended, title: self._ended.get(title, Cost()) + cost}
 
-    def part_under_way(self) -> PartUnderWay | None:
-        """The present part, or None between parts."""
-        if (part := self._part) is None:
-            return None
-        done, total, cost = self._rows
-        return PartUnderWay(
-            name=part[0],
-            began=part[1],
-            since=self._since,
-            done=done,
-            total=total,
-            earlier=self._earlier or 0,
-            cost=cost,
-        )
+    def parts_under_way(self) -> list[PartUnderWay]:
+        """The parts under way: the stage's own first, then those beside, in order."""
+        return [
+            PartUnderWay(
+                name=name,
+                began=part.began,
+                since=part.since,
+                done=part.rows[0],
+                total=part.rows[1],
+                earlier=part.earlier or 0,
+                cost=part.rows[2],
+            )
+            for name, part in sorted(self._parts.items(), key=lambda one: one[1].beside)
+        ]
 
     def under_way(self) -> UnderWay | None:
         """All of it, as others are told; None before a stage has begun."""
         if (position := self.position) is None:
             return None
+        parts = self.parts_under_way()
         return UnderWay(
             process=str(os.getpid()),
             stage=position.stage,
             began=self._began,
             earlier=dict(position.costs),
             ended=self._ended,
-            part=self.part_under_way(),
+            part=parts[0] if parts else None,
+            beside=tuple(parts[1:]),
             to_come=tuple(self._to_come),
         )
 
@@ -109,20 +119,20 @@ class ProgressFile:
         self._tracker.stage(position)
         self._note()
 
-    def part(self, title: str) -> None:
-        """A part of the stage begins."""
-        self._tracker.part(title)
+    def part(self, title: str, beside: bool) -> None:
+        """A part begins."""
+        self._tracker.part(title, beside)
         self._note()
 
-    def rows(self, done: int, total: int | None, cost: Cost) -> None:
-        """So many rows of the part are there by now."""
-        self._tracker.rows(done, total, cost)
+    def rows(self, title: str, done: int, total: int | None, cost: Cost) -> None:
+        """So many rows of a part are there by now."""
+        self._tracker.rows(title, done, total, cost)
         if self._clock() >= self._next:
             self._note()
 
-    def part_done(self, cost: Cost) -> None:
-        """The part has ended."""
-        self._tracker.part_done(cost)
+    def part_done(self, title: str, cost: Cost) -> None:
+        """A part has ended."""
+        self._tracker.part_done(title, cost)
 
     def note(self, text: str) -> None:
         """Keep nothing: notes are for those who look on."""

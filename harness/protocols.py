@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
+from harness.beside import Beside
 from harness.records import EvalResult, Failure, ModelRef, Outcome, RunRecord, StageResult
 from harness.rows import RowLog
 
@@ -165,6 +166,15 @@ class Concurrent(Protocol):
 
 
 @runtime_checkable
+class Stoppable(Protocol):
+    """What a loaded model adds whose rows may be long in coming."""
+
+    def stop(self) -> None:
+        """End, from another thread, what is asked now and whatever is asked after: both raise."""
+        ...
+
+
+@runtime_checkable
 class Watched(Protocol):
     """What a run adds to the models it hands out: it counts what their verdicts come to."""
 
@@ -248,7 +258,8 @@ class Evaluation(Protocol):
     """A question set, and how its answers are marked.
 
     Both verbs keep their rows in the same log under keys of their own choosing, and ask only for
-    rows the log does not hold: that is all there is to resuming.
+    rows the log does not hold: that is all there is to resuming. Where a judge is on a server, one
+    model may be marked in one thread while the next one answers in another.
     """
 
     @property
@@ -329,6 +340,8 @@ class Workspace:
     """Say how far a part is that asks no model: what, done, total."""
     tied: Callable[[int], None] = field(default=lambda times: None)
     """Say, in a part, how many prompts teach nothing because their answers were judged alike."""
+    beside: Callable[[Callable[[Iterator[list[Any]]], None]], Beside[Any]] = Beside
+    """Do work in another thread, which is handed what is ready: see `harness.beside`."""
     release: Callable[[], None] = field(default=lambda: None)
     """Give back the memory of the engine's model, which stays loaded between uses: call it
     before training."""
@@ -624,6 +637,7 @@ __all__ = [
     "Sampling",
     "Scorer",
     "Step",
+    "Stoppable",
     "Submission",
     "Trainer",
     "Watched",

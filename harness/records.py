@@ -205,6 +205,9 @@ class Cost(Record):
     """What one part of a stage took, added up over the attempts that were not killed."""
 
     seconds: float = 0.0
+    """For how long the run waited for it; over all parts they add up to the clock's."""
+    beside: float = 0.0
+    """For how long it was under way besides, in seconds, while the run was at another part."""
     rows: int = 0
     prompt_tokens: int = 0
     new_tokens: int = 0
@@ -220,6 +223,7 @@ class Cost(Record):
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
             seconds=self.seconds + other.seconds,
+            beside=self.beside + other.beside,
             rows=self.rows + other.rows,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             new_tokens=self.new_tokens + other.new_tokens,
@@ -334,8 +338,11 @@ class UnderWay(Record):
     ended: dict[str, Cost] = {}
     """The parts that are done in this attempt, and what they took."""
     part: PartUnderWay | None = None
+    """What the stage itself is at, or waits for."""
+    beside: tuple[PartUnderWay, ...] = ()
+    """What else is under way, of this stage or of the marks of an earlier one."""
     to_come: tuple[str, ...] = ()
-    """The parts after that one, as far as they are known."""
+    """The parts that have not begun, as far as they are known."""
 
 
 class PlannedPart(Record):

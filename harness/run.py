@@ -5,12 +5,12 @@ A run is a straight line of stages:
     00-evaluate M0 | 01-train -> SFT, M1 | 01-evaluate SFT, M1 | 02-train -> M2 | 02-evaluate ...
 
 Each stage is done once and kept on disk, and so is each row inside it: the same command continues
-a run that was interrupted.
+a run that was interrupted. No stage waits for the marks of another: see `marking`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from itertools import chain, product
 from typing import Any
@@ -24,13 +24,12 @@ from harness.errors import (
     ConfigError,
     DataError,
     JudgeUnavailable,
-    PluginError,
 )
-from harness.external_judge import ExternalJudge, NoJudge
 from harness.forecast import forecast, lineage
 from harness.machine import environment
-from harness.metering import Audience, Display, KeptEngine, Meter, MeteredModel, Silent
-from harness.overview import Position
+from harness.marking import Marking
+from harness.metering import Audience, Display, KeptEngine, Meter, Silent
+from harness.overview import Position, models_of
 from harness.pinned import contents
 from harness.plugins import Built
 from harness.progress import ProgressFile
@@ -39,8 +38,6 @@ from harness.protocols import (
     Engine,
     Evaluation,
     Inquirer,
-    LoadedModel,
-    Publisher,
     Remote,
     Report,
     Trainer,
@@ -48,7 +45,6 @@ from harness.protocols import (
     Workspace,
 )
 from harness.records import (
-    EvalResult,
     ModelRef,
     Overlap,
     PromptMap,
@@ -91,8 +87,9 @@ def run(
         progress = Progress(bench, store, display)
         store.stopped(None)
         try:
-            for stage in stages(config.iterations):
-                progress.perform(stage)
+            with progress.marking:
+                for stage in stages(config.iterations):
+                    progress.perform(stage)
         except (BudgetExceeded, CollapseError, DataError, JudgeUnavailable) as error:
             store.stopped(str(error))
             raise
@@ -187,7 +184,7 @@ class Bench:
 
 @dataclass
 class Progress:
-    """Where a run stands: the models so far, and what each evaluation found about them."""
+    """Where a run stands: the models so far, and the stages that made and measured them."""
 
     bench: Bench
     store: Store
@@ -198,10 +195,10 @@ class Progress:
         self.fresh = tuple(self.lineage)
         """The models to be measured next, baselines first."""
         self.done: list[StageResult] = []
-        self.found: dict[str, list[EvalResult]] = {e.name: [] for e in self.bench.evaluations}
-        """By evaluation, the results so far, oldest model first."""
         self.meter = Meter(self.display, self.store.ledger().spent)
         self.engine = KeptEngine(self.bench.engine.plugin, self.meter)
+        judge = self.bench.judge, self.bench.config.judge
+        self.marking = Marking(*judge, self.store, self.meter, self.engine.release)
 
     def perform(self, stage: Stage) -> None:
         """Do a stage, or read what it left behind, and move on."""
@@ -209,19 +206,20 @@ class Progress:
         if result is None:
             self.display.stage(self._position(stage))
             do = self._evaluate if stage.kind == "evaluate" else self._train
-            with self.meter.stage(self.store.costs_log(stage)):
+            with self.meter.stage(partial(self.store.costs_log, stage)):
                 result = do(stage)
-            result = result.model_copy(update={"costs": self.store.costs(stage)})
-            self.store.finish_stage(result)
+            self.marking.finish(result)
+        elif stage.kind == "evaluate":
+            for model, built in product(models_of(result), self.bench.evaluations):
+                self.marking.take(stage, model, built)  # which finds them done
+            self.marking.settle()
         self.done.append(result)
-        models = (*result.comparators, result.model)
+        models = models_of(result)
         if stage.kind == "train":
             self.fresh = models
             self.lineage.extend(models)
         else:
             self.lineage[-len(models) :] = models  # the same ones, now with their fingerprints
-            for model, built in product(models, self.bench.evaluations):
-                self._remember(stage, model, built.name)
 
     def _position(self, stage: Stage) -> Position:
         """Say where the run is when a stage begins; what a trainer will do, only it knows."""
@@ -233,23 +231,24 @@ class Progress:
         ]
         return Position(
             plan=stages(self.bench.config.iterations),
-            done=tuple(self.done),
+            done=tuple(map(self._as_it_stands, self.done)),
             stage=stage,
             parts=(*owed, *(f"{part}/mark" for part in owed)),
             costs=self.store.costs(stage),
         )
 
+    def _as_it_stands(self, result: StageResult) -> StageResult:
+        """Say of a stage what it took, and whether it is finished or has marks to come."""
+        costs = self.store.costs(result.stage)
+        unfinished = result.model_copy(update={"costs": costs, "finished": False})
+        return self.store.stage_result(result.stage) or unfinished
+
     def _evaluate(self, stage: Stage) -> StageResult:
         """Measure the models that the stage before left behind, baselines first."""
         known = [self._answer(stage, model) for model in self.fresh]
-        owed = [
-            built
-            for model, built in product(known, self.bench.evaluations)
-            if self.store.evaluation_result(stage, model.name, built.name) is None
-        ]
-        with self._judge(owed) as judge:
-            for model, built in product(known, self.bench.evaluations):
-                self._mark(stage, model, built, judge)
+        self.marking.settle()
+        if stage.iteration == self.bench.config.iterations:
+            self.marking.wait()  # nothing else is to come
         return StageResult(
             stage=stage,
             model=known[-1],
@@ -268,67 +267,19 @@ class Progress:
         }
 
     def _answer(self, stage: Stage, model: ModelRef) -> ModelRef:
-        """Do all that needs the model; return its reference, now exact."""
+        """Do all that needs the model, what is judged first; return its reference, now exact."""
         with self.engine.open(model) as loaded:
-            for built in self.bench.evaluations:
-                if self.store.evaluation_result(stage, model.name, built.name):
-                    continue
-                with (
-                    self.store.evaluation_log(stage, model.name, built.name) as log,
-                    self.meter.part(f"{model.name}/{built.name}"),
-                ):
-                    built.plugin.answer(loaded, log)
-                    if ANSWERED not in log:
-                        log.append(ANSWERED, len(log))
+            for built in sorted(self.bench.evaluations, key=lambda one: not one.plugin.needs_judge):
+                if self.store.evaluation_result(stage, model.name, built.name) is None:
+                    with (
+                        self.store.evaluation_log(stage, model.name, built.name) as log,
+                        self.meter.part(f"{model.name}/{built.name}"),
+                    ):
+                        built.plugin.answer(loaded, log)
+                        if ANSWERED not in log:
+                            log.append(ANSWERED, len(log))
+                self.marking.take(stage, loaded.ref, built)
             return loaded.ref
-
-    def _mark(
-        self, stage: Stage, model: ModelRef, built: Built[Evaluation], judge: LoadedModel | None
-    ) -> None:
-        """Do all that needs only the judge."""
-        if self.store.evaluation_result(stage, model.name, built.name) is None:
-            with (
-                self.store.evaluation_log(stage, model.name, built.name) as log,
-                self.meter.part(f"{model.name}/{built.name}/mark"),
-            ):
-                external = self._external(judge, f"{built.name} of {model.name}")
-                result = built.plugin.mark(model, log, external, self.found[built.name])
-            if (result.evaluation, result.model) != (built.options["name"], model.name):
-                raise PluginError(
-                    f"{built.name} of {model.name} returned a result for {result.evaluation} of "
-                    f"{result.model}; its EvalResult must carry the names it was asked with"
-                )
-            result = result.model_copy(update={"evaluation": built.name})
-            if isinstance(built.plugin, Publisher):
-                with self.store.evaluation_log(stage, model.name, built.name) as log:
-                    self.store.publish(result, built.plugin.publish(model, result, log))
-            self.store.finish_evaluation(stage, result)
-        self._remember(stage, model, built.name)
-
-    def _remember(self, stage: Stage, model: ModelRef, evaluation: str) -> None:
-        """Take up what was found about a model, for the models after it."""
-        result = self.store.evaluation_result(stage, model.name, evaluation)
-        if result is not None and all(r.model != model.name for r in self.found[evaluation]):
-            self.found[evaluation].append(result)
-
-    def _external(self, judge: LoadedModel | None, purpose: str) -> LoadedModel:
-        """Guard the judge while it is asked for one purpose."""
-        config = self.bench.config.judge
-        if judge is None or config is None:
-            return NoJudge(purpose)
-        return ExternalJudge(judge, config.guards.unreadable, purpose)
-
-    @contextmanager
-    def _judge(self, owed: Sequence[Built[Evaluation]]) -> Iterator[LoadedModel | None]:
-        """Open the judge once for all that is owed; beside the model only if it is light."""
-        config, engine = self.bench.config.judge, self.bench.judge
-        if config is None or engine is None or not any(b.plugin.needs_judge for b in owed):
-            yield None
-            return
-        if not engine.plugin.light:
-            self.engine.release()
-        with engine.plugin.open(config.model) as judge:
-            yield MeteredModel(judge, self.meter)
 
     def _train(self, stage: Stage) -> StageResult:
         """Let the trainer make the next model."""
@@ -344,6 +295,7 @@ class Progress:
             part=self.meter.part,
             progress=self.meter.progress,
             tied=self.meter.tied,
+            beside=self.meter.beside,
             release=self.engine.release,
         )
         made = self.bench.trainer.plugin.improve(self.lineage[-1], stage.iteration, workspace)

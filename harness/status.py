@@ -88,10 +88,13 @@ def _drawn(store: Store, console: Console) -> RenderableType:
 
 def look(store: Store, record: RunRecord, working: bool) -> Overview:
     """Put together what the files of a run tell."""
-    done = tuple(result for result in record.stages if result.finished)
+    done = [result for result in record.stages if result.finished]
     iterations = _iterations(record)
     plan = [result.stage for result in done] if iterations is None else stages(iterations)
     under_way = store.progress() if working else _left(store, plan, [r.stage for r in done])
+    if working and under_way is not None and under_way.stage in plan:
+        before = plan[: plan.index(under_way.stage)]  # what is not finished there is being marked
+        done = [result for result in record.stages if result.finished or result.stage in before]
     return Overview(plan, done, under_way, working, record.bills)
 
 

@@ -390,7 +390,8 @@ class Store:
 
         plan = attempt(self.plan, None)
         results: list[StageResult] = []
-        for stage in attempt(self._begun, tuple[Stage, ...]()):
+        begun = attempt(self._begun, tuple[Stage, ...]())
+        for stage in begun:
             result = attempt(partial(self.stage_result, stage), None)
             result = result or _unfinished(stage, request, results)
             if result is None:
@@ -403,7 +404,7 @@ class Store:
             costs = result.costs
             if not result.finished:
                 costs = attempt(partial(self.costs, stage), costs)
-            if result.finished or kept:
+            if result.finished or kept or stage != begun[-1]:
                 update = {"evaluations": kept, "costs": costs}
                 results.append(result.model_copy(update=update))
         return RunRecord(

@@ -31,14 +31,14 @@ from harness.records import Bill, Cost, PartUnderWay, Stage
 _LEAST_BAR, _LONGEST_BAR = 6, 20
 _GAP = 2
 _LEAST_STAGES = 3
-_STYLES = {"done": "", "under way": "bold", "begun": "", "to come": "dim"}
+_STYLES = {"done": "", "answered": "", "under way": "bold", "begun": "", "to come": "dim"}
 
 
 def whole(overview: Overview, now: float, width: int, lines: int) -> RenderableType:
     """Draw everything, in at most so many lines where that can be."""
     bottom: list[RenderableType] = [summary(overview, now)]
-    if overview.under_way is not None and overview.under_way.part is not None:
-        bottom.insert(0, part_line(overview.under_way.part, now, width))
+    if (at := overview.under_way) is not None and at.part is not None:
+        bottom[:0] = [part_line(part, now, width) for part in (at.part, *at.beside)]
     room = max(lines - len(bottom) - 1, _LEAST_STAGES)
     return Group(*stages(overview, now, room), Text(""), *bottom)
 
@@ -81,7 +81,8 @@ def _stage(overview: Overview, stage: Stage, now: float) -> tuple[str, str, str]
     if (result := overview.result(stage)) is not None:
         total = sum(result.costs.values(), Cost())
         names = ", ".join(model.name for model in models_of(result))
-        return "done", clock(total.seconds), "  ".join(filter(None, (names, extras(total))))
+        state = "done" if result.finished else "answered"
+        return state, clock(total.seconds), "  ".join(filter(None, (names, extras(total))))
     under_way = overview.under_way
     if under_way is None or under_way.stage != stage:
         estimate = overview.estimate(stage)
@@ -134,7 +135,7 @@ def summary(overview: Overview, now: float) -> Text:
     total = sum((sum(result.costs.values(), Cost()) for result in overview.done), Cost())
     if (under_way := overview.under_way) is not None:
         parts = [*under_way.earlier.values(), *under_way.ended.values()]
-        parts += [under_way.part.cost] if under_way.part else []
+        parts += [part.cost for part in (under_way.part, *under_way.beside) if part]
         total = sum(parts, total)
     said = (time_line(overview, now), bill(overview.bills), troubles(total))
     return _line(Text("  ".join(filter(None, said))))

@@ -29,10 +29,13 @@ class Killer:
         self.visited = visited
         self.rows = 0
 
+    def is_new(self, point: str) -> bool:
+        """Whether no earlier attempt died here."""
+        return not self.visited.exists() or point not in self.visited.read_text().splitlines()
+
     def at(self, point: str) -> None:
         """Die here, unless an earlier attempt has."""
-        known = self.visited.read_text().splitlines() if self.visited.exists() else []
-        if point not in known:
+        if self.is_new(point):
             with self.visited.open("a") as file:
                 file.write(f"{point}\n")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -48,10 +51,11 @@ class Killer:
 
         def torn_append(log, key, row):
             self.rows += 1
-            if self.rows == ROWS_BETWEEN_KILLS:
+            point = f"{log.path.relative_to(root)} {key}"
+            if self.rows >= ROWS_BETWEEN_KILLS and self.is_new(point):
                 line = json.dumps({"key": key, "row": row}).encode()
                 os.write(log._file.fileno(), line[: len(line) // 2])
-                self.at(f"{log.path.relative_to(root)} {key}")
+                self.at(point)
             append(log, key, row)
 
         def before_replace(path, target):

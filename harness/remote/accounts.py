@@ -5,11 +5,14 @@
 
 Whoever asks the server, call by call or in batches, reserves what a call can cost before it is
 made, and settles it afterwards. All engines of a run share its books, so that a cap on the cost is
-one of the whole run.
+one of the whole run, also where several of them call at once.
 """
 
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Lock
+from weakref import WeakValueDictionary
 
 from harness.engines.openai import OpenAI
 from harness.errors import ConfigError, JudgeUnavailable
@@ -18,7 +21,7 @@ from harness.remote import prices
 from harness.remote.answers import Answer, Answers
 from harness.remote.calls import Call, Target
 from harness.remote.endpoint import Endpoint
-from harness.remote.ledger import LEDGER, Entry, Ledger, first_served
+from harness.remote.ledger import LEDGER, PART, Entry, Ledger, first_served
 from harness.remote.prices import Price
 from harness.remote.replies import Heard, Reply, read
 
@@ -55,6 +58,37 @@ def find(
     )
 
 
+@dataclass(eq=False)
+class Purse:
+    """What has been spent from the same books, and what this process has set aside, in dollars."""
+
+    lock: Lock = field(default_factory=Lock)
+    """To be held by whoever reads or changes it, and while the ledger gets its line."""
+    batches: Lock = field(default_factory=Lock)
+    """To be held by whoever sends batches: they are remembered in one file."""
+    spent: float = 0.0
+    reserved: dict["Accounts", float] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> float:
+        """What is not to be had any more, or perhaps not."""
+        return self.spent + sum(self.reserved.values())
+
+
+_PURSES: WeakValueDictionary[Path, Purse] = WeakValueDictionary()
+"""By folder: models of one run are asked by several threads."""
+_PURSES_LOCK = Lock()
+_NOTHING = 1e-9  # dollars; what sums of floats may leave
+
+
+def _purse(books: Path | None) -> Purse:
+    """Find the purse that goes with a folder of books; without one, a new one."""
+    if books is None:
+        return Purse()
+    with _PURSES_LOCK:
+        return _PURSES.setdefault(books.absolute(), Purse())
+
+
 class Accounts:
     """The books of one opened model."""
 
@@ -83,21 +117,34 @@ class Accounts:
         self.target, self.price, self._dated, self.most = target, price, dated, most
         self._ledger = Ledger(books / LEDGER if books else None)
         self._answers = Answers(answers or (books / ANSWERS if books else None))
-        earlier = self._ledger.entries()
-        self._spent = sum(entry.charged for entry in earlier)
-        self._reserved = 0.0
+        self.purse = _purse(books)
+        with self.purse.lock:
+            self.purse.reserved[self] = 0.0
+        earlier = self._take_up()
         self.served = target.pinned or first_served(earlier, target.host, target.model)
         """The model that answers, by its own name; None before it has."""
 
     @property
     def spent(self) -> float:
         """What the run has cost so far, in dollars: at the most, where it is not known exactly."""
-        return self._spent
+        return self.purse.spent
+
+    @property
+    def others_call(self) -> bool:
+        """Whether others have set something aside that they may not need."""
+        with self.purse.lock:
+            return self.purse.taken - self.purse.spent - self.purse.reserved[self] > _NOTHING
 
     def refresh(self) -> None:
-        """Take up what others have spent from the same books, where that matters."""
-        if self.most is not None and (entries := self._ledger.entries()):
-            self._spent = sum(entry.charged for entry in entries)
+        """Take up what other processes have spent from the same books, where that matters."""
+        if self.most is not None:
+            self._take_up()
+
+    def _take_up(self) -> list[Entry]:
+        with self.purse.lock:
+            if entries := self._ledger.entries():
+                self.purse.spent = sum(entry.charged for entry in entries)
+        return entries
 
     def known(self, call: Call) -> Answer | None:
         """Find the answer to a call that was made before."""
@@ -111,16 +158,18 @@ class Accounts:
 
     def reserve(self, call: Call, batch: bool = False) -> bool:
         """Set aside what a call can cost; say whether there is enough."""
-        cost = self.most_cost(call, batch) or 0.0
-        if self.most is not None and self._spent + self._reserved + cost > self.most:
-            return False
-        self._reserved += cost
+        cost, purse = self.most_cost(call, batch) or 0.0, self.purse
+        with purse.lock:
+            if self.most is not None and purse.taken + cost > self.most:
+                return False
+            purse.reserved[self] += cost
         return True
 
     def settle(self, call: Call, attempt: int, heard: Heard, batch: bool = False) -> Reply:
         """Read what came back of a call that was reserved, and write it down: answer and cost."""
         bound = self.most_cost(call, batch)
-        self._reserved -= bound or 0.0
+        with self.purse.lock:
+            self.purse.reserved[self] -= bound or 0.0
         reply = self._checked(read(heard, call.scored[0] if call.scored else None))
         try:
             if reply.answer is not None and _whole(call, reply):
@@ -131,10 +180,11 @@ class Accounts:
 
     def affords(self, call: Call) -> bool:
         """Whether enough is left for a call, whatever it comes to."""
-        cost = self.most_cost(call) or 0.0
-        return self.most is None or (
-            self._spent < self.most and self._spent + self._reserved + cost <= self.most
-        )
+        cost, purse = self.most_cost(call) or 0.0, self.purse
+        with purse.lock:
+            return self.most is None or (
+                purse.spent < self.most and purse.taken + cost <= self.most
+            )
 
     def take_up(self, call: Call, heard: Heard) -> None:
         """Write down a call of the check: its cost, not its answer, which is to no row."""
@@ -162,6 +212,7 @@ class Accounts:
             status=reply.status,
             http=heard.http,
             attempt=attempt,
+            part=PART.get(),
             seconds=round(heard.seconds, 4),
             input_tokens=reply.usage.input_tokens,
             output_tokens=reply.usage.output_tokens,
@@ -172,8 +223,9 @@ class Accounts:
             prices=self._dated if self.price else None,
             batch=batch,
         )
-        self._spent += entry.charged
-        self._ledger.append(entry)
+        with self.purse.lock:
+            self.purse.spent += entry.charged
+            self._ledger.append(entry)
 
     def _dollars(self, reply: Reply, batch: bool) -> float | None:
         usage = reply.usage
@@ -223,7 +275,9 @@ class Accounts:
         )
 
     def close(self) -> None:
-        """Close the books."""
+        """Close the books; nothing is set aside any more."""
+        with self.purse.lock:
+            self.purse.reserved.pop(self, None)
         self._answers.close()
         self._ledger.close()
 

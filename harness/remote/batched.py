@@ -10,6 +10,7 @@ A batch may take a day. What failed in it for a passing cause is put into the ne
 times; what it never came to, because it expired or was cancelled, is left to the next run.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from harness.remote.client import Client
 from harness.remote.endpoint import Endpoint
 from harness.remote.live import Deliver, Unanswered
 from harness.remote.replies import ANSWERS, FAILURES, FATAL, PASSING, Heard, Reply
+
+_LOOK_AGAIN = 1.0  # seconds
 
 
 class Batched:
@@ -70,6 +73,15 @@ class Batched:
             BudgetExceeded: the next call could cost more than is left.
             StoreError: the books cannot be read or written.
         """
+        turn = self._accounts.purse.batches
+        while not turn.acquire(blocking=False):  # another model's, in another thread
+            await asyncio.sleep(_LOOK_AGAIN)
+        try:
+            return await self._ask(calls, deliver)
+        finally:
+            turn.release()
+
+    async def _ask(self, calls: Sequence[Call], deliver: Deliver) -> Unanswered:
         batches = Batches(
             self._client.openai, self._books, self._settings.attempts, self._endpoint.scrub
         )

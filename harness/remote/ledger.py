@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +26,8 @@ from harness.rows import unwritable
 
 LEDGER = "ledger.jsonl"
 """Its name among the books of a run."""
+PART: ContextVar[str] = ContextVar("part", default="")
+"""The part of the run that a thread, and what it has an event loop do, is working for."""
 
 
 class Entry(Record):
@@ -47,6 +50,8 @@ class Entry(Record):
     http: int | None = None
     attempt: int
     """From 1, of this call in this attempt of the run."""
+    part: str = ""
+    """Of the run, that it was made for: `M1/examiner/mark`."""
     seconds: float
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -156,10 +161,13 @@ class Reader:
             self._whole += len(line) + 1
         return entries
 
-    def spent(self) -> Cost:
-        """Add up what the attempts since the last call came to."""
-        added = summary(self.new())
-        return Cost(dollars=added.dollars or 0.0, unpriced=added.unpriced)
+    def spent(self) -> dict[str, Cost]:
+        """Add up, by part of the run, what the attempts since the last call came to."""
+        spent: dict[str, Cost] = {}
+        for entry in self.new():
+            cost = Cost(dollars=entry.dollars or 0.0, unpriced=int(entry.unpriced))
+            spent[entry.part] = spent.get(entry.part, Cost()) + cost
+        return spent
 
     def _entry(self, line: bytes) -> Entry:
         try:

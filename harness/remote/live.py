@@ -32,6 +32,7 @@ Deliver = Callable[[Call, Reply], None]
 _LONGEST = 60.0  # seconds of backoff
 _PATIENCE = 300.0  # seconds; a server that wants to be left alone for longer is not there
 _STAGGER = 0.0015  # seconds; calls that begin together come back together, and have to queue
+_LOOK_AGAIN = 0.1  # seconds; for money that another model's calls have set aside
 _THROTTLED: frozenset[Status] = frozenset({"rate_limited", "time_out"})
 
 
@@ -154,10 +155,11 @@ class _Round:
             if wait == 0:
                 if self._live._accounts.reserve(one.call):
                     return True
-                if not room.in_flight:
+                others = self._live._accounts.others_call
+                if not room.in_flight and not others:
                     self._stopped = self._budget(one.call)
                     return False
-                wait = None
+                wait = None if room.in_flight else _LOOK_AGAIN
             await self._change(wait)
         return False
 

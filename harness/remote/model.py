@@ -232,6 +232,10 @@ class RemoteModel:
             return estimate_tokens(prompt)
         return sum(1 if isinstance(turn, int) else estimate_tokens(turn[1]) for turn in prompt)
 
+    def stop(self) -> None:
+        """End what is asked now, and whatever is asked after; what was answered is kept."""
+        self._loop.stop()
+
     def close(self) -> None:
         """Close connections and books."""
         self._loop.close(self._client.close())

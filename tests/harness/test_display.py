@@ -67,10 +67,11 @@ def test_without_a_terminal_stages_and_finished_parts_are_lines():
     with display:
         display.stage(FIRST)
         display.stage(TRAINING)
-        display.part("judge")
-        display.rows(1024, 1024, Cost(rows=1024, new_tokens=64_000))
+        display.part("judge", beside=False)
+        display.rows("judge", 1024, 1024, Cost(rows=1024, new_tokens=64_000))
         display.part_done(
-            Cost(seconds=52.0, rows=1024, new_tokens=64_480, failures={"no_score": 3}, dollars=0.2)
+            "judge",
+            Cost(seconds=52.0, rows=1024, new_tokens=64_480, failures={"no_score": 3}, dollars=0.2),
         )
     first, second, part = out.getvalue().splitlines()
     assert first == "1/7 00-evaluate"
@@ -82,10 +83,10 @@ def test_without_a_terminal_stages_and_finished_parts_are_lines():
 def test_without_a_terminal_a_long_part_is_told_at_most_every_ten_seconds():
     display, out, clock = plain()
     with display:
-        display.part("judge")
+        display.part("judge", beside=False)
         for row in range(1, 121):
             clock.now += 0.25
-            display.rows(row, 160, Cost(rows=row, new_tokens=125 * row))
+            display.rows("judge", row, 160, Cost(rows=row, new_tokens=125 * row))
     lines = out.getvalue().splitlines()
     assert [line.split()[1] for line in lines] == ["40/160", "80/160", "120/160"]
     assert "500 tokens/s" in lines[0]
@@ -95,8 +96,8 @@ def test_without_a_terminal_a_long_part_is_told_at_most_every_ten_seconds():
 
 def test_a_part_without_rows_prints_only_its_time():
     display, out, _ = plain()
-    display.part("sft")
-    display.part_done(Cost(seconds=3723.0))
+    display.part("sft", beside=False)
+    display.part_done("sft", Cost(seconds=3723.0))
     assert out.getvalue().split() == ["sft", "1:02:03"]
 
 
@@ -104,9 +105,9 @@ def test_on_a_terminal_the_whole_run_stands_at_the_bottom():
     display, _, clock = terminal()
     assert screen(display) == "...\n"
     display.stage(TRAINING)
-    display.part("judge")
+    display.part("judge", beside=False)
     clock.now += 20
-    display.rows(100, 400, Cost(rows=100, new_tokens=5_000))
+    display.rows("judge", 100, 400, Cost(rows=100, new_tokens=5_000))
     shown = screen(display)
     for said in ("00-evaluate  done", "01-train     under way", "03-evaluate  to come", "0:32"):
         assert said in shown
@@ -117,19 +118,19 @@ def test_on_a_terminal_the_whole_run_stands_at_the_bottom():
 def test_rows_that_an_earlier_attempt_left_do_not_shorten_the_time_left():
     display, _, clock = terminal()
     display.stage(TRAINING)
-    display.part("train")
-    display.rows(300, 400, Cost())
+    display.part("train", beside=False)
+    display.rows("train", 300, 400, Cost())
     clock.now += 10
-    display.rows(310, 400, Cost())
+    display.rows("train", 310, 400, Cost())
     assert "1:30 left" in screen(display)
 
 
 def test_an_unknown_total_shows_no_time_left_of_the_part():
     display, _, clock = terminal()
     display.stage(FIRST)
-    display.part("prompts")
+    display.part("prompts", beside=False)
     clock.now += 5
-    display.rows(7, None, Cost(rows=7, new_tokens=70))
+    display.rows("prompts", 7, None, Cost(rows=7, new_tokens=70))
     assert "7  14 tokens/s  0:05 elapsed\n" in screen(display)
     assert "time left unknown" in screen(display)
 
@@ -161,9 +162,9 @@ def test_on_a_terminal_finished_parts_stay_above_the_live_view():
     display, out, _ = terminal()
     with display:
         display.stage(FIRST)
-        display.part("M0/examiner")
-        display.rows(3, 3, Cost(rows=3, new_tokens=30))
-        display.part_done(Cost(seconds=1.0, rows=3, new_tokens=30))
+        display.part("M0/examiner", beside=False)
+        display.rows("M0/examiner", 3, 3, Cost(rows=3, new_tokens=30))
+        display.part_done("M0/examiner", Cost(seconds=1.0, rows=3, new_tokens=30))
     assert "1/7 00-evaluate" in out.getvalue()
     assert "30 tokens/s" in out.getvalue()
 
@@ -171,7 +172,7 @@ def test_on_a_terminal_finished_parts_stay_above_the_live_view():
 def test_an_error_gives_the_terminal_back():
     display, out, _ = terminal()
     with pytest.raises(KeyboardInterrupt), display:
-        display.part("judge")
+        display.part("judge", beside=False)
         raise KeyboardInterrupt
     assert out.getvalue().count("\x1b[?25h") == 1, "the cursor is shown again"
 
@@ -209,9 +210,9 @@ def test_a_terminal_that_is_gone_stops_nothing(caplog):
 def test_telling_a_row_costs_microseconds(make):
     display, _, _ = make()
     display._clock = time.time
-    display.part("judge")
+    display.part("judge", beside=False)
     cost, begun = Cost(rows=1), time.perf_counter()
     for row in range(20_000):
-        display.rows(row, 20_000, cost)
+        display.rows("judge", row, 20_000, cost)
     each = (time.perf_counter() - begun) / 20_000
     assert each < 20e-6

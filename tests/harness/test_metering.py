@@ -14,7 +14,7 @@ class Listening(Silent):
     def __init__(self):
         self.told = []
 
-    def rows(self, done, total, cost):
+    def rows(self, title, done, total, cost):
         self.told.append((done, total, cost))
 
     @property
@@ -24,7 +24,7 @@ class Listening(Silent):
 
 @contextmanager
 def part(meter, tmp_path, name="judge"):
-    with meter.stage(RowLog(tmp_path / "costs.jsonl")), meter.part(name):
+    with meter.stage(lambda: RowLog(tmp_path / "costs.jsonl")), meter.part(name):
         yield
 
 
@@ -84,9 +84,14 @@ def test_what_a_part_tells_of_itself_goes_before_the_rows_it_asks(tmp_path):
 
 
 def test_money_is_charged_to_the_part_in_which_it_is_spent(tmp_path):
-    bills = [Cost(dollars=9), Cost(dollars=0.5, unpriced=1), Cost(dollars=7), Cost(dollars=0.25)]
+    bills = [
+        {"a": Cost(dollars=9)},  # before it began
+        {"a": Cost(dollars=0.5, unpriced=1), "": Cost(dollars=3)},
+        {"b": Cost(dollars=7), "a": Cost(dollars=1)},
+        {"b": Cost(dollars=0.25)},
+    ]
     meter = Meter(Silent(), lambda: bills.pop(0))
-    with meter.stage(RowLog(tmp_path / "costs.jsonl")):
+    with meter.stage(lambda: RowLog(tmp_path / "costs.jsonl")):
         for name in ("a", "b"):
             with meter.part(name):
                 pass

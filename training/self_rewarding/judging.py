@@ -7,7 +7,8 @@ Identical answers to a prompt are judged once and share their verdicts.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from random import Random
 
 from pydantic import JsonValue
@@ -21,9 +22,24 @@ from training.self_rewarding.pairs import Candidate, Judged
 
 
 def write_candidates(
-    model: LoadedModel, prompts: Sequence[PromptRow], sampling: Sampling, log: RowLog
+    model: LoadedModel,
+    prompts: Sequence[PromptRow],
+    sampling: Sampling,
+    log: RowLog,
+    ready: Callable[[Mapping[str, Candidate]], None] = lambda candidates: None,
 ) -> dict[str, Candidate]:
-    """Answer every prompt `sampling.n` times; return the candidates by `<prompt id>/<index>`."""
+    """Answer every prompt `sampling.n` times; return the candidates by `<prompt id>/<index>`.
+
+    Args:
+        model: Who answers.
+        prompts: What is answered.
+        sampling: How, and how often.
+        log: Where candidates are kept; those it has are not written again.
+        ready: Is told the candidates of every prompt as soon as all of them are there.
+    """
+    for row in prompts:
+        if row.id in log:
+            ready(_candidates(row.id, log))
     owed = [Request(row.id, user(row.prompt), sampling) for row in prompts if row.id not in log]
     unfinished: dict[str, dict[int, Candidate]] = defaultdict(dict)
     for done in model.generate(owed):
@@ -39,11 +55,12 @@ def write_candidates(
             in_order = [samples[index] for index in sorted(samples)]
             log.append(done.id, [one.model_dump(mode="json") for one in in_order])
             del unfinished[done.id]
-    return {
-        f"{row.id}/{index}": Candidate.model_validate(candidate)
-        for row in prompts
-        for index, candidate in enumerate(log[row.id])
-    }
+            ready(_candidates(done.id, log))
+    return {key: one for row in prompts for key, one in _candidates(row.id, log).items()}
+
+
+def _candidates(prompt: str, log: RowLog) -> dict[str, Candidate]:
+    return {f"{prompt}/{k}": Candidate.model_validate(one) for k, one in enumerate(log[prompt])}
 
 
 def judge_candidates(
@@ -66,6 +83,31 @@ def judge_candidates(
     verdicts.ask(judge, rows.items(), log)
     given = {key: tuple(r.outcome for r in verdicts.read(key, log)) for key in rows}
     return {key: given[same[key]] if key in same else () for key in candidates}
+
+
+def judge_as_written(
+    judge: Judge,
+    prompts: Sequence[PromptRow],
+    batches: Iterable[Sequence[Mapping[str, Candidate]]],
+    log: RowLog,
+) -> dict[str, tuple[Outcome, ...]]:
+    """Judge candidates while others are still being written.
+
+    Args:
+        judge: Who judges.
+        prompts: What they answer.
+        batches: The candidates of prompts that have all of theirs, as many as are ready at once: a
+            prompt's are judged together, since their judge prompts begin alike.
+        log: Where verdicts are kept.
+
+    Returns:
+        What `judge_candidates` does, in the order of the batches.
+    """
+    given: dict[str, tuple[Outcome, ...]] = {}
+    for batch in batches:
+        candidates = dict(chain.from_iterable(one.items() for one in batch))
+        given |= judge_candidates(judge, prompts, candidates, log)
+    return given
 
 
 def judge_by_chance(

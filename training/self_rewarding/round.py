@@ -1,13 +1,13 @@
 """One round of self-reward: M_t writes prompts and answers, judges them, and becomes M_t+1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from harness.data.examples import PromptRow
 from harness.judge import Judge, Rubric
-from harness.protocols import Improvement, LoadedModel, Workspace
+from harness.protocols import Concurrent, Improvement, LoadedModel, Workspace
 from harness.records import ModelRef, Outcome
 from training.dpo import PreferencePair, prefer
 from training.job import Trained
@@ -44,10 +44,7 @@ class Round:
         watch = Watch(self.config.guards, self.model.name)
         prompts, proposed = new_prompts(self.config, self.model, self.seed, self.workspace)
         with self.workspace.engine.open(self.model) as model:
-            candidates = self._answer(model, prompts)
-            written = [c for c in candidates.values() if c.failure is None]
-            watch.ended(len(written), sum(c.ended for c in written))
-            given = self._judge(model, prompts, candidates)
+            candidates, given = self.judged_candidates(model, prompts, watch)
         asked = judging.asked(candidates, given)
         watch.verdicts(len(asked), judging.failures(asked))
         groups = judging.by_prompt(prompts, candidates, given)
@@ -80,22 +77,49 @@ class Round:
         sets = {f"AIFT({self.model.name})": [row.prompt for row in prompts]}
         return Improvement(kept.model, metrics=metrics, prompts=sets)
 
-    def _answer(self, model: LoadedModel, prompts: Sequence[PromptRow]) -> dict[str, Candidate]:
+    def judged_candidates(
+        self, model: LoadedModel, prompts: Sequence[PromptRow], watch: Watch
+    ) -> tuple[dict[str, Candidate], dict[str, tuple[Outcome, ...]]]:
+        """Write candidates and judge them: meanwhile, where the model gains by it; else after."""
+        if self.config.judge == "random":
+            candidates = self._write(model, prompts, watch)
+            return candidates, judging.judge_by_chance(candidates, self.config.judging.n, self.seed)
+        given: dict[str, tuple[Outcome, ...]] = {}
+
+        def judge(batches: Iterable[Sequence[Mapping[str, Candidate]]]) -> None:
+            given.update(self._judge(model, prompts, batches))
+
+        if isinstance(model, Concurrent) and model.concurrent:
+            with self.workspace.beside(judge) as judged:
+                candidates = self._write(model, prompts, watch, judged.put)
+        else:
+            candidates = self._write(model, prompts, watch)
+            judge([[candidates]])
+        return candidates, {key: given[key] for key in candidates}
+
+    def _write(
+        self,
+        model: LoadedModel,
+        prompts: Sequence[PromptRow],
+        watch: Watch,
+        ready: Callable[[Mapping[str, Candidate]], None] = lambda candidates: None,
+    ) -> dict[str, Candidate]:
         sampling = self.config.candidates.sampling(self.seed)
         with self.workspace.part("candidates"), self.workspace.log("candidates") as log:
-            return judging.write_candidates(model, prompts, sampling, log)
+            candidates = judging.write_candidates(model, prompts, sampling, log, ready)
+        written = [c for c in candidates.values() if c.failure is None]
+        watch.ended(len(written), sum(c.ended for c in written))
+        return candidates
 
     def _judge(
         self,
         model: LoadedModel,
         prompts: Sequence[PromptRow],
-        candidates: Mapping[str, Candidate],
+        batches: Iterable[Sequence[Mapping[str, Candidate]]],
     ) -> dict[str, tuple[Outcome, ...]]:
-        if self.config.judge == "random":
-            return judging.judge_by_chance(candidates, self.config.judging.n, self.seed)
         judge = Judge(self.rubric, model, self.config.judging.sampling(self.seed))
         with self.workspace.part("judge"), self.workspace.log("verdicts") as log:
-            return judging.judge_candidates(judge, prompts, candidates, log)
+            return judging.judge_as_written(judge, prompts, batches, log)
 
     def _prefer(self, pairing: Pairing) -> Trained:
         """Learn from the pairs by DPO, with M_t as start and as reference."""
