@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from harness.data.examples import PromptRow
-from harness.judge import Judge, Rubric
+from harness.judge import Rubric
 from harness.protocols import Improvement, LoadedModel, Workspace
 from harness.records import ModelRef, Outcome
 from training.dpo import PreferencePair, prefer
@@ -58,7 +58,10 @@ class Round:
             "texts": {"rubric": self.rubric.fingerprint},
             "prompts": proposed,
             "candidates": judging.candidate_metrics(candidates),
-            "judgements": judging.verdict_metrics(candidates, given),
+            "judgements": {
+                "points": self.config.judging.read,
+                **judging.verdict_metrics(candidates, given),
+            },
             "pairs": pairing.metrics(),
         }
         self.workspace.release()
@@ -93,7 +96,7 @@ class Round:
     ) -> dict[str, tuple[Outcome, ...]]:
         if self.config.judge == "random":
             return judging.judge_by_chance(candidates, self.config.judging.n, self.seed)
-        judge = Judge(self.rubric, model, self.config.judging.sampling(self.seed))
+        judge = self.config.judging.judge(self.rubric, model, self.seed)
         with self.workspace.part("judge"), self.workspace.log("verdicts") as log:
             return judging.judge_candidates(judge, prompts, candidates, log)
 
