@@ -10,6 +10,12 @@ where a stronger model (or the micro-world's exact examiner) judges.
 
 A verdict that cannot be read is a `Failure`, never a number: a number would be averaged into a
 score or, worse, trained on.
+
+Points can be had in three ways (`Way`):
+
+    sampled     "Clear, no detail. Score: 4"                                  -> Score(4)
+    expected    the same, and what else could stand there: 4 .60, 5 .30       -> Score(4.33)
+    one_token   no reasons: the judge goes on after "Score:", 4 .50, 3 .25    -> Score(3.67)
 """
 
 import hashlib
@@ -21,14 +27,13 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from harness.errors import ConfigError, DataError
 from harness.protocols import (
     Completion,
     LoadedModel,
     Message,
-    Prompt,
     Request,
     Role,
     Sampling,
@@ -38,6 +43,8 @@ from harness.reading import (
     TIE,
     Reader,
     expected_points,
+    expected_score,
+    first_probabilities,
     points_probabilities,
     read_better,
     read_identifier,
@@ -45,6 +52,28 @@ from harness.reading import (
     read_ranking,
 )
 from harness.records import Failure, Outcome, Score
+
+Way = Literal["sampled", "expected", "one_token"]
+"""How points are had: as they were written; as they were expected where they were written; or as
+they are expected at once, without reasons, for one token a verdict."""
+_LIKELIEST = 20
+"""Of how many tokens the probabilities are asked: as many as servers tell."""
+_HIGHEST = 5
+_LINE = "Score: "
+"""What the line that gives the points begins with, in every pointwise rubric."""
+
+
+def sampling_for(way: Way, sampling: Sampling) -> Sampling:
+    """Adapt a sampling of verdicts to how their points are had; one token is drawn in one way."""
+    if way == "one_token":
+        return Sampling(temperature=0, max_tokens=1, top_logprobs=_LIKELIEST)
+    return replace(sampling, top_logprobs=_LIKELIEST) if way == "expected" else sampling
+
+
+def points_line(points: float) -> str:
+    """Write the line that gives points, as `Judge` has it continued."""
+    return f"{_LINE}{points:g}"
+
 
 _CHATML = re.compile(r"<\|im_start\|>(system|user|assistant)\n(.*?)<\|im_end\|>", re.DOTALL)
 
@@ -80,7 +109,7 @@ class Rubric:
         """Fill the whole text, as one user turn."""
         return _filled(self.text, values)
 
-    def prompt(self, values: Mapping[str, str]) -> Prompt:
+    def prompt(self, values: Mapping[str, str]) -> tuple[Message, ...]:
         """Ask for a verdict, turn by turn; markup in an answer is only text."""
         return tuple(turn._replace(content=_filled(turn.content, values)) for turn in self.turns)
 
@@ -157,7 +186,7 @@ def _load(name_or_file: str, read: Reader, needed: set[str]) -> Rubric:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sampled judgement of one row."""
+    """One judgement of one row."""
 
     id: str
     index: int
@@ -176,18 +205,25 @@ class Judge:
     rubric: Rubric
     model: LoadedModel
     sampling: Sampling
+    way: Way = "sampled"
+    """How points are had; `sampling_for` says what that takes."""
+
+    @property
+    def asked(self) -> str:
+        """How verdicts are drawn and read, in words."""
+        return self.sampling.fingerprint + ("" if self.way == "sampled" else f" {self.way}")
 
     @property
     def fingerprint(self) -> str:
         """Model, prompt and sampling: judges that differ in any of them are different judges."""
         ref = self.model.ref
         parts = (ref.name, ref.fingerprint or ref.location)
-        return f"{':'.join(parts)} {self.rubric.fingerprint} {self.sampling.fingerprint}"
+        return f"{':'.join(parts)} {self.rubric.fingerprint} {self.asked}"
 
     @property
     def known_as(self) -> str:
         """The same for a reader: `examiner (exact), microworld@3de6c3bdf453, T=0 ...`."""
-        parts = (self.model.ref.known_as, self.rubric.fingerprint, self.sampling.fingerprint)
+        parts = (self.model.ref.known_as, self.rubric.fingerprint, self.asked)
         return ", ".join(parts)
 
     def check_room(self) -> None:
@@ -197,7 +233,7 @@ class Judge:
             DataError: they do not, so that not one answer could be judged.
         """
         names = [match[1] or match[2] for match in _PLACEHOLDER.finditer(self.rubric.text)]
-        empty = self.rubric.prompt({name.lower(): "" for name in names})
+        empty = self._prompt({name.lower(): "" for name in names})
         prompt = self.model.count_tokens(empty)
         if prompt + self.sampling.max_tokens > self.model.context:
             raise DataError(
@@ -210,29 +246,68 @@ class Judge:
     def mark(self, rows: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[Verdict]:
         """Mark (id, placeholder values) rows, `sampling.n` verdicts each, as they finish."""
         requests = [
-            Request(id=id, prompt=self.rubric.prompt(values), sampling=self.sampling)
+            Request(id=id, prompt=self._prompt(values), sampling=self.sampling)
             for id, values in rows
         ]
-        read = partial(read_verdict, read=self.rubric.read)
         compares = self.rubric.read is read_better
-        for completion, outcome in hear(self.model, requests, read, compares=compares):
+        for completion, outcome in hear(self.model, requests, self._read, compares=compares):
             yield Verdict(
                 id=completion.id,
                 index=completion.index,
-                text=completion.text,
+                text=f"{self.opening}{completion.text}",
                 outcome=outcome,
                 expected=(
                     expected_points(completion, lowest=self.rubric.lowest)
-                    if self.sampling.top_logprobs
+                    if self.sampling.top_logprobs and self.way == "sampled"
                     else None
                 ),
                 probabilities=self._probabilities(completion),
             )
 
+    def _read(self, completion: Completion) -> Outcome:
+        if self.way == "one_token":
+            return expected_score(completion, lowest=self.rubric.lowest)
+        outcome = read_verdict(completion, self.rubric.read)
+        if self.way == "sampled" or isinstance(outcome, Failure):
+            return outcome
+        return expected_points(completion, lowest=self.rubric.lowest)
+
+    @cached_property
+    def opening(self) -> str:
+        """What is said for a judge of one token: the beginning of the line that gives the points.
+
+        To some tokenizers `Score: 4` is `Score:` and ` 4`, to others `Score: ` and `4`.
+
+        Raises:
+            ConfigError: to the judge's it is neither.
+        """
+        if self.way != "one_token":
+            return ""
+
+        def tokens(text: str) -> int:
+            return self.model.count_tokens((*self.rubric.turns, Message("assistant", text)))
+
+        begun = tokens(_LINE)
+        points = range(self.rubric.lowest, _HIGHEST + 1)
+        more = {tokens(points_line(each)) - begun for each in points}
+        if more == {0}:
+            return _LINE.rstrip()
+        if more == {1}:
+            return _LINE
+        raise ConfigError(
+            f"the tokenizer of {self.model.ref.name} has no token of its own for each number of "
+            f'points after {_LINE!r}, which read = "one_token" needs; take "expected" or "sampled"'
+        )
+
+    def _prompt(self, values: Mapping[str, str]) -> tuple[Message, ...]:
+        begun = (Message("assistant", self.opening),) if self.opening else ()
+        return (*self.rubric.prompt(values), *begun)
+
     def _probabilities(self, completion: Completion) -> Mapping[int, float] | None:
         if not self.sampling.top_logprobs:
             return None
-        found = points_probabilities(completion, lowest=self.rubric.lowest)
+        tell = first_probabilities if self.way == "one_token" else points_probabilities
+        found = tell(completion, lowest=self.rubric.lowest)
         return None if isinstance(found, Failure) else found
 
 

@@ -35,7 +35,8 @@ class Message(NamedTuple):
 
 Prompt = tuple[Message, ...] | tuple[int, ...] | str
 """Messages (the engine applies the chat template once), token ids (used as they are), or plain
-text (tokenized as a pretraining document would be)."""
+text (tokenized as a pretraining document would be). A conversation that ends in an assistant's turn
+is not closed: the completion goes on where that turn breaks off."""
 
 
 def user(text: str) -> Prompt:

@@ -4,6 +4,7 @@
     read_better      "Both are right, A is clearer. Better: A"               -> Score(1)
     read_ranking     "[{'model': 'model_1', 'rank': 2}, ...]"                -> Score(0)
     read_identifier  "m"                                                     -> Score(1)
+    expected_score   "Score:" and one token: 4 at .6, 5 at .3, 1 at .02      -> Score(4.24)
 
 A pairwise verdict is 1 where the first output is better, 0 where the second is, 0.5 for a tie.
 """
@@ -20,6 +21,9 @@ from harness.records import Failure, Outcome, Score
 Reader = Callable[[str], Outcome]
 TIE = 0.5
 """A pairwise verdict that neither output is better."""
+LEAST_SHARE = 0.5
+"""The points of a verdict of one token must have so much of the probability between them."""
+_UNTOLD = Failure(reason="no_logprobs", detail="the judge gave no token probabilities")
 
 _MARKS = r"[\s*_`\"'.)\]]*"  # what may stand around a verdict: spaces, markup, a full stop
 _POINTS = re.compile(
@@ -109,7 +113,7 @@ def identifier_probability(steps: Sequence[Step] | None) -> Outcome:
     (`alpaca_eval.completion_parsers.logprob_parser`).
     """
     if not steps:
-        return Failure(reason="no_logprobs", detail="the judge gave no token probabilities")
+        return _UNTOLD
     found = {token: logprob for token, logprob in steps[0].alternatives if token in ("m", "M")}
     if not found:
         likeliest = ", ".join(repr(token) for token, _ in steps[0].alternatives)
@@ -125,11 +129,39 @@ def expected_points(completion: Completion, highest: int = 5, lowest: int = 0) -
     Every number of points counts with its probability, over their sum (G-Eval, Liu et al. 2023).
     One sampled reasoning, so the mean over samples still matters.
     """
-    found = points_probabilities(completion, highest, lowest)
-    if isinstance(found, Failure):
+    return _mean(points_probabilities(completion, highest, lowest))
+
+
+def expected_score(completion: Completion, highest: int = 5, lowest: int = 0) -> Outcome:
+    """Compute the same of a verdict of one token, where the judge could say nothing but points."""
+    return _mean(first_probabilities(completion, highest, lowest))
+
+
+def _mean(told: Mapping[int, float] | Failure) -> Outcome:
+    if isinstance(told, Failure):
+        return told
+    weighted = sum(points * probability for points, probability in told.items())
+    return Score(value=weighted / sum(told.values()))
+
+
+def first_probabilities(
+    completion: Completion, highest: int = 5, lowest: int = 0
+) -> Mapping[int, float] | Failure:
+    """Find how likely each number of points is to be the first token.
+
+    Where something else is likelier than all of them together, their ratio says nothing.
+    """
+    if completion.failure is not None:
+        return completion.failure
+    if not completion.steps:
+        return _UNTOLD
+    likeliest = completion.steps[0].alternatives
+    found = _probabilities(likeliest, range(lowest, highest + 1))
+    if isinstance(found, Failure) or sum(found.values()) >= LEAST_SHARE:
         return found
-    total = sum(found.values())
-    return Score(value=sum(points * weight for points, weight in found.items()) / total)
+    others = ", ".join(repr(token) for token, _ in likeliest[:3])
+    share = f"the points have {sum(found.values()):.0%} of the probability"
+    return Failure(reason="no_distribution", detail=f"{share}; likeliest: {others}")
 
 
 def points_probabilities(
@@ -143,7 +175,7 @@ def points_probabilities(
     if completion.failure is not None:
         return completion.failure
     if not completion.steps:
-        return Failure(reason="no_logprobs", detail="the judge gave no token probabilities")
+        return _UNTOLD
     text = "".join(step.token for step in completion.steps)
     if text.startswith(completion.text):
         text = completion.text  # without an end token that is spelled out

@@ -14,9 +14,9 @@ could not be read.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from evals.answers import chat_template, keep_chat_template
 from evals.judge_agreement.pairs import Pairs
@@ -25,7 +25,7 @@ from evals.judge_agreement.stored import score
 from evals.protocol import protocol
 from harness import verdicts
 from harness.data import datasets
-from harness.judge import Judge, pairwise, pointwise
+from harness.judge import Judge, pairwise, pointwise, sampling_for
 from harness.protocols import LoadedModel, Sampling
 from harness.records import EvalResult, ItemResult, Metric, ModelRef, Record
 from harness.rows import RowLog
@@ -70,6 +70,9 @@ class JudgeAgreement:
         rubric: str = "microworld"
         """A built-in name or a file, pointwise or pairwise as `mode` says: `five_points` is the
         additive one of Yuan et al. 2024, `buckets` the multiple choice of Li et al. 2024."""
+        read: Literal["sampled", "one_token"] = "sampled"
+        """How a verdict gives points: as it says after its reasons, or, without reasons, as one
+        token is expected to; see `harness.judge.Way`. One token needs one sample."""
         samples: int = Field(default=3, gt=0)
         """Verdicts per response, or per order of a pair."""
         temperature: float = Field(default=0.7, ge=0)
@@ -77,8 +80,29 @@ class JudgeAgreement:
         max_tokens: int = Field(default=48, gt=0)
         expected: bool = True
         """Whether to ask for token probabilities too, and compute the metrics of the expected
-        score; only of points."""
+        score; only of points that are sampled."""
         seed: int = 0
+
+        @model_validator(mode="before")
+        @classmethod
+        def _one_by_itself(cls, given: Any) -> Any:
+            if isinstance(given, dict) and given.get("read") == "one_token":
+                return {"samples": 1, "expected": False, **given}
+            return given
+
+        @model_validator(mode="after")
+        def _one_is_enough(self) -> Self:
+            if self.read == "one_token" and (self.samples > 1 or self.expected):
+                raise ValueError(
+                    'read = "one_token" gives the same expected points every time; set samples = 1 '
+                    "and expected = false, or leave both out"
+                )
+            if self.read == "one_token" and self.mode == "pairwise":
+                raise ValueError(
+                    'read = "one_token" reads points, and mode is "pairwise"; set mode = '
+                    '"pointwise", or read = "sampled"'
+                )
+            return self
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -87,8 +111,11 @@ class JudgeAgreement:
         self.rubric = (pointwise if by_points else pairwise)(config.rubric)
         self.groups = datasets.ranked_groups(config.data, config.limit)
         rows = self.groups.rows
-        self.instrument: Instrument = Points(rows, config.expected) if by_points else Pairs(rows)
-        self.sampling = Sampling(
+        by_token = config.read == "one_token"
+        self.instrument: Instrument = (
+            Points(rows, config.expected, whole=not by_token) if by_points else Pairs(rows)
+        )
+        sampling = Sampling(
             n=config.samples,
             temperature=config.temperature,
             top_p=config.top_p,
@@ -96,6 +123,7 @@ class JudgeAgreement:
             seed=config.seed,
             top_logprobs=_LIKELIEST if by_points and config.expected else 0,
         )
+        self.sampling = sampling_for(config.read, sampling)
 
     score = staticmethod(score)
 
@@ -121,15 +149,15 @@ class JudgeAgreement:
         The external judge's figures are taken from an earlier model's result where there is one
         under the same protocol, which names that judge.
         """
-        parts = [self.groups.fingerprint, self.rubric.fingerprint, self.sampling.fingerprint]
+        outside = self._judge(judge)
+        parts = [self.groups.fingerprint, self.rubric.fingerprint, outside.asked]
         metrics: tuple[Metric, ...] = ()
         items: tuple[ItemResult, ...] = ()
         if "self" in self.config.judges:
             metrics = self.instrument.metrics(_SELF_KEY, log)
             items = self.instrument.items(_SELF_KEY, log)
-        described, external = self._described(log), ""
+        described, external = self._described(log, outside.asked), ""
         if self.needs_judge:
-            outside = Judge(self.rubric, judge, self.sampling)
             external = outside.known_as
             parts.append(outside.fingerprint)
             described += f"; external: {outside.fingerprint}"
@@ -148,9 +176,12 @@ class JudgeAgreement:
         )
 
     def _ask(self, model: LoadedModel, key: str, log: RowLog) -> None:
-        judge = Judge(self.rubric, model, self.sampling)
+        judge = self._judge(model)
         judge.check_room()
         verdicts.ask(judge, self.instrument.rows(key).items(), log)
+
+    def _judge(self, model: LoadedModel) -> Judge:
+        return Judge(self.rubric, model, self.sampling, self.config.read)
 
     def _of_external(self, judge: LoadedModel, log: RowLog) -> tuple[Metric, ...]:
         """Ask the external judge, and name its metrics after it."""
@@ -165,7 +196,7 @@ class JudgeAgreement:
             for one in self.instrument.metrics(_EXTERNAL_KEY, log)
         )
 
-    def _described(self, log: RowLog) -> str:
+    def _described(self, log: RowLog, asked: str) -> str:
         """Say what was judged, by whom and how."""
         config, groups = self.config, self.groups.rows
         responses = sum(len(group.responses) for group in groups)
@@ -173,8 +204,7 @@ class JudgeAgreement:
         how = "" if config.mode == "pointwise" else "pair by pair in both orders "
         return (
             f"{responses} ranked responses to {len(groups)} instructions of {config.data}, "
-            f"judged {how}by {by}, {self.rubric.fingerprint}, {self.sampling.fingerprint}, "
-            f"{chat_template(log)}"
+            f"judged {how}by {by}, {self.rubric.fingerprint}, {asked}, {chat_template(log)}"
         )
 
 

@@ -37,6 +37,8 @@ class Points:
     groups: tuple[RankedGroup, ...]
     expected: bool
     """Whether to compute the metrics of the expected score too."""
+    whole: bool = True
+    """Whether verdicts give whole points, so that a response can have full marks."""
 
     @cached_property
     def _places(self) -> list[list[str]]:
@@ -69,7 +71,11 @@ class Points:
             key: (verdicts.read(key, log), row["instruction"])
             for key, row in self.rows(judge).items()
         }
-        sampled = agreement_metrics([one.agreement for one in judged], clusters=clusters)
+        sampled = [
+            one
+            for one in agreement_metrics([one.agreement for one in judged], clusters=clusters)
+            if self.whole or one.name != "five_best"
+        ]
         unread = marking.failure_rate(
             [([one.outcome for one in read], cluster) for read, cluster in asked.values()]
         )

@@ -40,7 +40,7 @@ from pydantic import ConfigDict, Field, model_validator
 from harness.protocols import Request, Workload
 from harness.records import ModelRef, Record
 from harness.remote import families, prices
-from harness.remote.calls import chat
+from harness.remote.calls import begun, chat
 from harness.remote.estimate import estimate
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ class OpenAI:
             ConfigError: its family cannot.
         """
         if chat(request.prompt):
-            families.check(model.location, request.sampling, self.config.reasoning_effort)
+            effort = self.config.reasoning_effort
+            families.check(model.location, request.sampling, effort, begun(request.prompt))
 
     def cost(self, model: ModelRef, calls: Workload) -> str:
         """Say what calls will cost, as far as that is known."""

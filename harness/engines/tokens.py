@@ -1,6 +1,7 @@
 """Prompts into token ids, and token ids into text.
 
     (Message("user", "Hi"),)    the chat template, once; the tokenizer adds nothing to it
+    (..., Message("assistant", "Score:"))   the same, and the turn's text as it stands, to go on
     "Once upon a"               as in pretraining: with the tokenizer's BOS where it has one, no EOS
     (2, 41, 3)                  as it is
 
@@ -38,7 +39,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> lis
     """Tokenize prompts for generation; an empty one starts from BOS, or EOS where there is none."""
     chats = [p for p in prompts if _is_chat(p)]
     texts = [p for p in prompts if isinstance(p, str)]
-    rendered = [chat_text(tokenizer, cast(tuple[Message, ...], chat), True) for chat in chats]
+    rendered = [_chat(tokenizer, cast(tuple[Message, ...], chat)) for chat in chats]
     found: dict[Prompt, Ids] = dict(zip(chats, _batch(tokenizer, rendered, False), strict=True))
     found.update(zip(texts, _texts(tokenizer, texts), strict=True))
     start = (_start(tokenizer),)
@@ -130,7 +131,18 @@ def _text(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> str:
     """Write a prompt as text; one of token ids has none."""
     if isinstance(prompt, str):
         return prompt
-    return chat_text(tokenizer, cast(tuple[Message, ...], prompt), True) if _is_chat(prompt) else ""
+    return _chat(tokenizer, cast(tuple[Message, ...], prompt)) if _is_chat(prompt) else ""
+
+
+def _chat(tokenizer: PreTrainedTokenizerBase, turns: tuple[Message, ...]) -> str:
+    """Write a conversation up to where the assistant goes on.
+
+    What the assistant has begun to say follows the template's text: templates close a turn that
+    they are given, and some of them trim it.
+    """
+    if turns[-1].role != "assistant":
+        return chat_text(tokenizer, turns, True)
+    return chat_text(tokenizer, turns[:-1], True) + turns[-1].content
 
 
 def _is_chat(prompt: Prompt) -> bool:

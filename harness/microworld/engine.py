@@ -6,7 +6,8 @@
     Compare the answers. Question: ... Answer A: ... Answer B: ...
     -> A 5, B 2. Better: A
 
-Which prompts it reads, and what it answers to each: `judging`. Where the likeliest tokens are asked
+Which prompts it reads, and what it answers to each: `judging`. Where its verdict is begun for it
+("Score: "), it says what is left: the points. Where the likeliest tokens are asked
 for they are exact too: what it wrote is certain, but for two equal answers of which it must name
 one.
 """
@@ -17,8 +18,16 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from harness.errors import DataError
-from harness.microworld.judging import judge
-from harness.protocols import Completion, Continuation, LogLikelihood, Prompt, Request, Step
+from harness.microworld.judging import Written, judge
+from harness.protocols import (
+    Completion,
+    Continuation,
+    LogLikelihood,
+    Message,
+    Prompt,
+    Request,
+    Step,
+)
 from harness.records import Failure, ModelRef, Record
 
 
@@ -55,7 +64,7 @@ class ExaminerModel:
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Write the verdict on every request, the same for each of its samples."""
         for request in requests:
-            written = judge(_asked(request.prompt))
+            written = _verdict(request.prompt)
             top = request.sampling.top_logprobs
             for index in range(request.sampling.n):
                 if isinstance(written, Failure):
@@ -80,6 +89,14 @@ def _text(prompt: Prompt) -> str:
     if isinstance(prompt, str):
         return prompt
     return "\n".join(part.content for part in prompt if not isinstance(part, int))
+
+
+def _verdict(prompt: Prompt) -> Written | Failure:
+    """Write a verdict, or its last token where all before that is said already."""
+    turns = tuple(part for part in prompt if isinstance(part, Message))
+    begun = bool(turns) and turns[-1].role == "assistant"
+    written = judge(_asked(turns[:-1] if begun else prompt))
+    return written[-1:] if begun and not isinstance(written, Failure) else written
 
 
 def _asked(prompt: Prompt) -> str:

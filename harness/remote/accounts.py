@@ -284,4 +284,5 @@ class Accounts:
 
 def _whole(call: Call, reply: Reply) -> bool:
     """Whether an answer is all there is: one that is asked for as one token cannot be cut off."""
-    return reply.status == "ok" or (reply.status == "truncated" and call.most_output_tokens == 1)
+    one_token = bool(call.rows) and all(one.sampling.max_tokens == 1 for one, _ in call.rows)
+    return reply.status == "ok" or (reply.status == "truncated" and one_token)

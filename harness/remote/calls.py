@@ -122,6 +122,12 @@ def chat(prompt: Prompt) -> list[Message] | None:
     return [turn for turn in prompt if isinstance(turn, Message)] or None
 
 
+def begun(prompt: Prompt) -> bool:
+    """Whether a prompt is a conversation in which the assistant has begun to speak."""
+    turns = chat(prompt)
+    return turns is not None and turns[-1].role == "assistant"
+
+
 def text(prompt: Prompt) -> Text:
     """Read a prompt that is no conversation."""
     if isinstance(prompt, str):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from harness.protocols import Completion, Continuation, LogLikelihood, Request, Step
 from harness.records import Failure
 from harness.remote.answers import Answer, Token
-from harness.remote.calls import Call, chat, text
+from harness.remote.calls import Call, begun, chat, text
 from harness.remote.replies import IMPOSSIBLE, Reply
 
 
@@ -22,6 +22,8 @@ def completions(call: Call, reply: Reply) -> list[Completion]:
 
 
 def _completion(request: Request, index: int, answer: Answer) -> Completion:
+    if begun(request.prompt):
+        answer = _gone_on(answer, request.sampling.max_tokens)
     tokens, sampling = answer.tokens, request.sampling
     logprobs = steps = None
     if tokens is not None and sampling.logprobs:
@@ -38,6 +40,17 @@ def _completion(request: Request, index: int, answer: Answer) -> Completion:
         logprobs=logprobs,
         steps=steps,
     )
+
+
+def _gone_on(answer: Answer, most: int) -> Answer:
+    """Leave out the space that may come first after an assistant's turn; see `families`."""
+    if answer.tokens is None:
+        return answer
+    said = answer.tokens[1:] if not answer.tokens[0].text.strip() else answer.tokens
+    kept = said[:most]
+    text = "".join(token.text for token in kept)
+    reason = answer.finish_reason if len(kept) == len(said) else "length"
+    return answer.model_copy(update={"text": text, "tokens": kept, "finish_reason": reason})
 
 
 def refused(request: Request, reason: str, detail: str) -> Iterator[Completion]:

@@ -10,6 +10,11 @@ log-probabilities and no stop strings, and its thoughts count against the token 
 that a family cannot honour is refused, never changed: a judge asked to be greedy would otherwise
 be another judge than the one that is written down. Text completions have no families: where they
 are served at all, it is with the parameters that they have always had.
+
+A conversation that ends in an assistant's turn is gone on with by vLLM and SGLang, by none of
+OpenAI's models. The server's template may trim what that turn ends with, and its tokenizer may make
+a token of a space or not: so it goes without white space at its end, and one token more is asked
+for the space that may come first (`completions` drops it).
 """
 
 import re
@@ -68,11 +73,12 @@ def body(
         ConfigError: the family cannot sample like that.
     """
     kind = family(model)
-    check(model, sampling, reasoning_effort)
+    begun = messages[-1].role == "assistant"
+    check(model, sampling, reasoning_effort, begun)
     asked: dict[str, Any] = {
         "model": model,
         "messages": [{"role": one.role, "content": one.content} for one in messages],
-        kind.token_limit: sampling.max_tokens,
+        kind.token_limit: sampling.max_tokens + begun,
         "n": sampling.n,
         "seed": sampling.seed,
     }
@@ -87,6 +93,9 @@ def body(
         asked["stop"] = list(sampling.stop)
     if reasoning_effort is not None:
         asked["reasoning_effort"] = reasoning_effort
+    if begun:
+        asked["messages"][-1]["content"] = messages[-1].content.rstrip()
+        asked |= {"continue_final_message": True, "add_generation_prompt": False}
     return asked
 
 
@@ -124,13 +133,24 @@ def scoring_body(model: str, text: Text) -> dict[str, Any]:
     }
 
 
-def check(model: str, sampling: Sampling, effort: str | None) -> None:
+def check(model: str, sampling: Sampling, effort: str | None, begun: bool = False) -> None:
     """Find out whether a model's family can sample like that at this `reasoning_effort`.
+
+    Args:
+        model: Which one.
+        sampling: Like what.
+        effort: The `reasoning_effort`.
+        begun: Whether the conversation ends in an assistant's turn, to be gone on with.
 
     Raises:
         ConfigError: it cannot.
     """
     kind = family(model)
+    if begun and kind.reasoning != "unknown":
+        raise ConfigError(
+            f"{model} ({kind.name}) begins every answer itself and goes on with none, which "
+            'read = "one_token" needs; take "sampled", or a model behind vLLM or SGLang'
+        )
     if kind.reasoning == "never" and effort is not None:
         raise ConfigError(
             f"{model} takes no reasoning_effort ({kind.name}), and {effort!r} was asked; "

@@ -9,7 +9,7 @@ from evals.judge_agreement.evaluation import JudgeAgreement
 from harness.errors import ConfigError, DataError
 from harness.judge import pointwise
 from harness.microworld.engine import ExaminerEngine
-from harness.protocols import Step
+from harness.protocols import Completion, Step
 from harness.reading import read_points
 from harness.records import EvalResult, Failure, ModelRef, Score
 
@@ -537,3 +537,90 @@ def test_stored_scores_give_the_figures_of_the_run(agreement, fake, log, tmp_pat
     assert result.model == "M1"
     expected = tuple(one for one in measured.metrics if "/" not in one.name)
     assert result.metrics == expected
+
+
+class OneToken:
+    """A judge that says the likeliest token for a response, and how likely others are."""
+
+    context, chat_template = 2048, None
+
+    def __init__(self, likely):
+        self.ref, self.likely, self.asked = M1, likely, []
+
+    def count_tokens(self, prompt):
+        return sum(len(message.content) for message in prompt)
+
+    def generate(self, requests):
+        for request in requests:
+            self.asked.append(request)
+            response = request.prompt[0].content.partition(" Answer: ")[2]
+            told = tuple((token, math.log(p)) for token, p in self.likely[response].items())
+            steps = (Step(told[0][0], told),)
+            yield Completion(request.id, 0, told[0][0], finish_reason="length", steps=steps)
+
+
+def test_points_can_be_had_for_one_token(agreement, log):
+    rows, evaluation = log(), agreement(read="one_token")
+    model = OneToken(
+        {
+            "red": {"5": 0.6, "4": 0.4},
+            "reddish": {"4": 0.6, "5": 0.4},
+            "cow": {" A": 0.7, "3": 0.3},
+            "moo": {"1": 1.0},
+        }
+    )
+    evaluation.answer(model, rows)
+    asked = model.asked[0]
+    assert (asked.sampling.n, asked.sampling.max_tokens, asked.sampling.temperature) == (1, 1, 0)
+    assert asked.prompt[-1] == ("assistant", "Score: ")
+
+    result = evaluation.mark(M1, rows, None, [])
+    names = {metric.name for metric in result.metrics}
+    assert "five_best" not in names and not any(name.startswith("expected/") for name in names)
+    accuracy = result.metric("pairwise_accuracy")
+    assert (accuracy.value, accuracy.n, accuracy.failed) == (1.0, 1, 3)
+    assert result.metric("tie_rate").value == 0
+    assert result.metric("failure_rate").value == pytest.approx(2 / 5)
+    [colour, _] = result.items
+    scores = [one["score"] for one in colour.details["responses"]]
+    assert scores == [pytest.approx(4.6), pytest.approx(4.4), None]
+    [verdict] = colour.details["responses"][0]["verdicts"]
+    assert verdict["text"] == "Score: 5"
+    assert verdict["probabilities"] == {"4": 0.4, "5": 0.6}
+    assert colour.details["failures"] == {"no_distribution": 1}
+    assert "n=1 one_token" in result.description
+    sampled = agreement(samples=1, max_tokens=1, temperature=0, top_p=1, expected=False)
+    sampled.answer(model, log("other"))
+    assert sampled.mark(M1, log("other"), None, []).protocol != result.protocol
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"samples": 3}, "set samples = 1"),
+        ({"expected": True}, "set samples = 1"),
+        ({"mode": "pairwise", "rubric": "compare"}, "reads points"),
+    ],
+)
+def test_one_token_is_one_sample_of_points(agreement, options, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        agreement(read="one_token", **options)
+
+
+def test_the_exact_examiner_gives_points_for_one_token(jsonl, fake, log):
+    rows = [
+        {"prompt": "What sound does the dog make?", "response": text, "rank": rank}
+        for rank, text in enumerate(["The dog barks. The dog eats meat.", "The dog moos."])
+    ]
+    evaluation = JudgeAgreement(
+        JudgeAgreement.Config(
+            data=jsonl("ranked.jsonl", rows), judges=("external",), read="one_token"
+        )
+    )
+    with ExaminerEngine(ExaminerEngine.Config()).open(
+        ModelRef(name="examiner", location="examiner")
+    ) as examiner:
+        evaluation.answer(fake(lambda prompt, index: "nothing is asked of it"), log())
+        result = evaluation.mark(M1, log(), examiner, [])
+    assert result.metric("external/pairwise_accuracy").value == 1.0
+    assert "one_token" in result.judge

@@ -1,11 +1,16 @@
+from os.path import commonpath
+
 import pytest
 
+from harness.engines.loading import load_tokenizer
 from harness.engines.scripted import Scripted
+from harness.engines.tokens import encode
 from harness.errors import ConfigError
-from harness.judge import Judge, pairwise, pointwise, read_verdict
-from harness.protocols import Completion, Sampling
+from harness.judge import Judge, pairwise, pointwise, read_verdict, sampling_for
+from harness.protocols import Completion, Message, Sampling
 from harness.reading import read_points
 from harness.records import ModelRef, Score
+from tests.harness.engines import tiny
 
 
 def test_a_cut_off_verdict_is_a_failure_even_with_a_number():
@@ -96,3 +101,109 @@ def test_a_rubric_of_five_buckets_gives_no_zero():
     assert pointwise("buckets").read("Score: 0").reason == "out_of_range"
     assert pointwise("buckets").read("Score: 1") == Score(value=1)
     assert pointwise("five_points").read("Score: 0") == Score(value=0)
+
+
+ROWS = [("a", {"instruction": "Q", "response": "R"})]
+ONE_TOKEN = sampling_for("one_token", Sampling(n=3, max_tokens=512))
+
+
+class Counting:
+    """A model that counts tokens by a real tokenizer, and is asked nothing else."""
+
+    def __init__(self, tokenizer):
+        self.ref, self.chat_template, self.context = ModelRef(name="M1", location="any"), None, 96
+        self.tokenizer = tokenizer
+
+    def count_tokens(self, prompt):
+        return len(encode(self.tokenizer, [prompt])[0])
+
+
+def opening(tokenizer, rubric="five_points"):
+    return Judge(pointwise(rubric), Counting(tokenizer), ONE_TOKEN, "one_token").opening
+
+
+def test_a_verdict_of_one_token_begins_where_the_tokenizer_parts_its_points():
+    joined = tuple(("\u0120", points) for points in "012345")
+    assert opening(tiny.tokenizer()) == "Score: "
+    assert opening(tiny.tokenizer(joined)) == "Score:"
+    assert opening(tiny.tokenizer(joined[1:]), "buckets") == "Score:", "which gives no 0"
+    assert opening(load_tokenizer(ModelRef(location="microworld"), None, False)) == "Score:"
+    with pytest.raises(ConfigError, match="no token of its own for each number of points"):
+        opening(tiny.tokenizer(joined[:4]))
+
+
+def test_the_token_that_is_asked_for_is_the_one_that_verdicts_are_made_of():
+    tokenizer = load_tokenizer(ModelRef(location="microworld"), None, False)
+    judge = Judge(pointwise("microworld"), Counting(tokenizer), ONE_TOKEN, "one_token")
+    turns = judge.rubric.turns
+    [begun] = encode(tokenizer, [(*turns, Message("assistant", judge.opening))])
+    for points in range(6):
+        [whole] = encode(tokenizer, [(*turns, Message("assistant", f"Score: {points}"))])
+        assert whole[:-1] == begun
+
+
+def test_a_judge_of_one_token_is_asked_for_no_reasons():
+    asked = []
+
+    def reply(ref, request, index):
+        asked.append(request)
+        return "4, since it is clear"
+
+    with Scripted(Scripted.Config(), reply).open(ModelRef(location="any")) as model:
+        judge = Judge(pointwise("five_points"), model, ONE_TOKEN, "one_token")
+        [verdict] = judge.mark(ROWS)
+    assert verdict.outcome == Score(value=4)
+    assert (verdict.text, verdict.expected) == ("Score: 4", None)
+    assert verdict.probabilities == {4: pytest.approx(0.9)}
+    assert asked[0].prompt[-1] == Message("assistant", "Score: ")
+    assert asked[0].prompt[:-1] == pointwise("five_points").prompt(ROWS[0][1])
+    assert (asked[0].sampling.n, asked[0].sampling.max_tokens) == (1, 1)
+    assert "n=1 one_token" in judge.fingerprint and "n=1 one_token" in judge.known_as
+
+
+def test_a_judge_that_would_rather_give_reasons_first_gives_no_points():
+    with Scripted(Scripted.Config(default="Clear. Score: 4")).open(
+        ModelRef(location="any")
+    ) as model:
+        [verdict] = Judge(pointwise("five_points"), model, ONE_TOKEN, "one_token").mark(ROWS)
+    assert verdict.outcome.reason == "no_distribution"
+    assert verdict.probabilities is None
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [("Good. Score: 4", 4), ("Good.", "no_score"), (f"{'Good. ' * 99}Score: 4", "truncated")],
+)
+def test_expected_points_stand_in_for_what_was_written(said, outcome):
+    sampling = sampling_for("expected", Sampling(n=2, max_tokens=64))
+    with Scripted(Scripted.Config(default=said)).open(ModelRef(location="any")) as model:
+        judge = Judge(pointwise("five_points"), model, sampling, "expected")
+        for verdict in judge.mark(ROWS):
+            read = verdict.outcome
+            assert (read.value if isinstance(read, Score) else read.reason) == outcome
+            assert verdict.text == said[:64]
+    assert "n=2 expected" in judge.fingerprint
+
+
+@pytest.mark.parametrize("rubric", ["five_points", "buckets", "microworld"])
+def test_verdicts_on_one_prompts_answers_share_all_before_the_answer(rubric):
+    prompts = [
+        pointwise(rubric).prompt({"instruction": "Why is it so?", "response": response})[-1].content
+        for response in ("A first one.", "Because.")
+    ]
+    shared = commonpath(prompts)
+    assert "Why is it so?" in shared
+    assert all(
+        prompt.removeprefix(shared).startswith(text)
+        for prompt, text in zip(prompts, ("A first", "Because"), strict=True)
+    )
+    assert len(shared) >= len(pointwise(rubric).text.partition("{response}")[0])
+
+
+@pytest.mark.parametrize("rubric", ["compare", "microworld_compare"])
+def test_comparisons_on_one_prompt_share_all_before_the_answers(rubric):
+    rubric = pairwise(rubric)
+    before = rubric.text.partition("{output_1}")[0].replace("{instruction}", "Why?")
+    for one, other in (("A.", "B."), ("B.", "A.")):
+        prompt = rubric.prompt({"instruction": "Why?", "output_1": one, "output_2": other})
+        assert prompt[-1].content.startswith(before)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from harness.protocols import Completion, Step
 from harness.reading import (
     expected_points,
+    expected_score,
     identifier_probability,
     points_probabilities,
     read_better,
@@ -141,3 +142,24 @@ def test_expected_points_fail_where_the_verdict_does():
     refused = Failure(reason="refused")
     failed = Completion("a", 0, "", finish_reason="failed", failure=refused)
     assert expected_points(failed) is refused
+
+
+def first(alternatives, **more):
+    likely = tuple((text, math.log(p)) for text, p in alternatives.items())
+    return Completion("a", 0, "", finish_reason="length", steps=(Step("?", likely),), **more)
+
+
+def test_the_score_of_one_token_is_the_mean_of_all_points_by_their_probability():
+    said = first({" 4": 0.5, " 2": 0.25, " 9": 0.1, " The": 0.05})
+    assert expected_score(said).value == pytest.approx((4 * 0.5 + 2 * 0.25) / 0.75)
+    assert expected_score(first({"0": 0.9, "1": 0.1}), lowest=1).reason == "no_distribution"
+
+
+def test_one_token_that_is_likelier_to_be_something_else_is_a_failure():
+    failed = expected_score(first({" The": 0.6, " 4": 0.3, " 2": 0.1}))
+    assert failed.reason == "no_distribution"
+    assert "40%" in failed.detail and "' The'" in failed.detail
+    assert expected_score(first({" The": 1.0})).reason == "no_distribution"
+    assert expected_score(Completion("a", 0, "4", finish_reason="length")).reason == "no_logprobs"
+    refused = Failure(reason="refused")
+    assert expected_score(first({" 4": 1.0}, failure=refused)) is refused

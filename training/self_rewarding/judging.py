@@ -174,9 +174,10 @@ def verdict_metrics(
 ) -> dict[str, JsonValue]:
     """Count the verdicts that were asked for, and how the scores spread: asked = read + failed."""
     outcomes = asked(candidates, given)
-    points = Counter(outcome.value for outcome in outcomes if isinstance(outcome, Score))
+    # To one decimal: of expected scores hardly two are the same.
+    points = Counter(round(one.value, 1) for one in outcomes if isinstance(one, Score))
     means = Counter(
-        round(judged.score, 2)
+        round(judged.score, 1)
         for judged in (Judged(candidates[key], verdicts) for key, verdicts in given.items())
         if judged.score is not None
     )

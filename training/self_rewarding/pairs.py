@@ -67,7 +67,7 @@ class Pairing:
 
     def metrics(self) -> dict[str, JsonValue]:
         """Say what came out: prompts = pairs + without, lengths in tokens and characters."""
-        cells = Counter(f"{p.chosen_score:.3g}>{p.rejected_score:.3g}" for p in self.pairs)
+        cells = Counter(f"{p.chosen_score:.2g}>{p.rejected_score:.2g}" for p in self.pairs)
         metrics: dict[str, JsonValue] = {
             "prompts": len(self.pairs) + sum(self.without.values()),
             "pairs": len(self.pairs),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from harness.data.examples import PromptRow
-from harness.judge import Judge, Rubric
+from harness.judge import Rubric
 from harness.protocols import Concurrent, Improvement, LoadedModel, Workspace
 from harness.records import ModelRef, Outcome
 from training.dpo import PreferencePair, prefer
@@ -55,7 +55,10 @@ class Round:
             "texts": {"rubric": self.rubric.fingerprint},
             "prompts": proposed,
             "candidates": judging.candidate_metrics(candidates),
-            "judgements": judging.verdict_metrics(candidates, given),
+            "judgements": {
+                "points": self.config.judging.read,
+                **judging.verdict_metrics(candidates, given),
+            },
             "pairs": pairing.metrics(),
         }
         self.workspace.release()
@@ -117,7 +120,7 @@ class Round:
         prompts: Sequence[PromptRow],
         batches: Iterable[Sequence[Mapping[str, Candidate]]],
     ) -> dict[str, tuple[Outcome, ...]]:
-        judge = Judge(self.rubric, model, self.config.judging.sampling(self.seed))
+        judge = self.config.judging.judge(self.rubric, model, self.seed)
         with self.workspace.part("judge"), self.workspace.log("verdicts") as log:
             return judging.judge_as_written(judge, prompts, batches, log)
 

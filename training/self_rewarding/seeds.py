@@ -9,7 +9,7 @@ common score is thinned (section 3.1.1 of the paper).
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from random import Random
 
@@ -19,7 +19,7 @@ from harness.data import datasets
 from harness.data.examples import Demonstration, Loaded, RankedGroup, Row
 from harness.data.overlap import split_seeds
 from harness.errors import DataError
-from harness.judge import Judge
+from harness.judge import Judge, points_line
 from harness.protocols import RowLog
 from harness.reading import read_points
 from harness.records import Failure, Outcome, Score
@@ -228,6 +228,11 @@ def accept(
         "score_histogram_thinned": _histogram(thinned),
     }
     return Accepted(tuple(thinned), dict(dropped), metrics)
+
+
+def without_reasons(rows: Iterable[Judgement]) -> tuple[Judgement, ...]:
+    """Leave of every verdict its points, for a judge who will be asked for no more."""
+    return tuple(replace(row, verdict=points_line(row.score)) for row in rows)
 
 
 def _agrees(ranks: Sequence[int], scores: Sequence[float]) -> bool:

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from harness.checkpoints import fingerprint
 from harness.data import datasets
 from harness.data.examples import PromptRow
-from harness.judge import Judge, Rubric
+from harness.judge import Rubric
 from harness.protocols import Workspace
 from harness.records import ModelRef
 from training.job import Trained
@@ -64,7 +64,7 @@ def select(
             workspace.log(f"selection-{trained.model.name}-verdicts") as log,
             workspace.engine.open(judge) as model,
         ):
-            jury = Judge(rubric, model, settings.judging.sampling(workspace.seed))
+            jury = settings.judging.judge(rubric, model, workspace.seed)
             given = judging.judge_candidates(jury, prompts, answers, log)
     scores = {key: Judged(answers[key], outcomes).score for key, outcomes in given.items()}
     return last_better(points, scores, [row.id for row in prompts])

@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from harness.protocols import Sampling
+from harness.judge import Judge, Rubric, Way, sampling_for
+from harness.protocols import LoadedModel, Sampling
 from harness.records import Record
 from training.dpo import DPO
 from training.self_rewarding.propose import Proposing
@@ -33,6 +34,32 @@ class Draw(Record):
             max_tokens=self.max_tokens,
             seed=seed,
         )
+
+
+class Judging(Draw):
+    """How M_t marks its candidates."""
+
+    read: Way = "sampled"
+    """How a verdict gives points. `sampled` is the paper: the mean of what `n` verdicts say.
+    `expected` counts at each of them all points by their probability there, which leaves next to no
+    ties, so that fewer verdicts do. `one_token` does so at once, without reasons, and M1 is taught
+    the points alone: a verdict costs one token, whatever `temperature` to `max_tokens` say."""
+
+    @model_validator(mode="after")
+    def _one_is_enough(self) -> Self:
+        if self.read == "one_token" and self.n > 1:
+            raise ValueError(
+                f'read = "one_token" gives the same points every time, and n is {self.n}; set n = 1'
+            )
+        return self
+
+    def sampling(self, seed: int, n: int | None = None) -> Sampling:
+        """The same, as an engine understands it; of one token there is but one way."""
+        return sampling_for(self.read, super().sampling(seed, n))
+
+    def judge(self, rubric: Rubric, model: LoadedModel, seed: int) -> Judge:
+        """Have a model judge like that."""
+        return Judge(rubric, model, self.sampling(seed), self.read)
 
 
 class Seeds(Record):
@@ -100,7 +127,7 @@ class SelfRewardingSettings(Record):
     dpo: DPO
     proposing: Proposing = Proposing()
     candidates: Draw = Draw(n=4)
-    judging: Draw = Draw(n=3, max_tokens=512)
+    judging: Judging = Judging(n=3, max_tokens=512)
     judge: Literal["self", "random"] = "self"
     """`random` is a control: points drawn by chance, which must not help."""
     learn_from: Literal["preferences", "positives"] = "preferences"
@@ -121,6 +148,11 @@ class SelfRewardingSettings(Record):
     def _can_be_done(self) -> Self:
         if self.selection and not (self.sft.checkpoint_every and self.dpo.checkpoint_every):
             raise ValueError("selection needs sft.checkpoint_every and dpo.checkpoint_every")
+        if self.learn_from == "positives" and self.judging.read != "sampled":
+            raise ValueError(
+                'learn_from = "positives" needs answers with full marks, which no expected score '
+                'is; set judging.read = "sampled"'
+            )
         if self.dpo.lora and self.dpo.lora.save == "adapter":
             raise ValueError(
                 'dpo.lora.save = "adapter" would leave each M_t an adapter on the one before; '

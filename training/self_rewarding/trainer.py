@@ -118,7 +118,10 @@ class SelfRewarding:
                 watch.verdicts(len(read), judging.failures(read), _UNTAUGHT)
             taught = seeds.accept(human.eft, verdicts, settings.most_common_share, workspace.seed)
             watch.judgements(len(human.eft), [row.score for row in taught.rows], taught.dropped)
-            examples += tokenizer.judgements(taught.rows, self.rubric)
+            lessons = taught.rows
+            if self.config.judging.read == "one_token":
+                lessons = seeds.without_reasons(lessons)
+            examples += tokenizer.judgements(lessons, self.rubric)
             prompts["EFT"] = list(dict.fromkeys(row.prompt for row in taught.rows))
             metrics["eft"] = taught.metrics
         if self.config.learn_from == "positives":
@@ -140,7 +143,7 @@ class SelfRewarding:
         load: type[Tokenizer] = import_module("training.self_rewarding.tokens").Tokenizer
         tokenizer = load(model, self.config.chat_template)
         if self.config.judge == "self":
-            tokenizer.check_room(self.rubric, self.config.judging.max_tokens)
+            tokenizer.check_room(self.rubric, self.config.judging.sampling(seed=0).max_tokens)
         if self.config.seeds.eft is not None and self.config.seeds.annotator == "sft":
             tokenizer.check_room(self.rubric, self.config.seeds.annotation.max_tokens)
         return tokenizer

@@ -209,6 +209,16 @@ def test_generated_prompt_ids_give_the_same_completion(model: LoadedModel) -> No
             assert again.token_ids == completion.token_ids
 
 
+def test_a_turn_that_the_assistant_has_begun_goes_on(model: LoadedModel) -> None:
+    asked = Request("asked", user("Hello"), replace(SAMPLING, n=1, max_tokens=1))
+    begun = (Message("user", "Hello"), Message("assistant", "Score:"))
+    found = by_row(model.generate([asked, replace(asked, id="begun", prompt=begun)]))
+    before, after = found["asked", 0].prompt_ids, found["begun", 0].prompt_ids
+    assert after[: len(before)] == before
+    assert len(after) == model.count_tokens(begun) > len(before)
+    assert len(found["begun", 0].token_ids) == 1
+
+
 def test_logprobs_only_where_asked(model: LoadedModel) -> None:
     asked = Request("asked", user("Hello"), replace(SAMPLING, logprobs=True))
     silent = Request("silent", user("Hello"), SAMPLING)

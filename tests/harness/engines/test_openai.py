@@ -20,6 +20,7 @@ from harness import plugins
 from harness.config import Choice
 from harness.engines.openai import OpenAI
 from harness.errors import ConfigError, JudgeUnavailable
+from harness.judge import Judge, pointwise, sampling_for
 from harness.protocols import Continuation, Engine, Message, Remote, Request, Sampling, user
 from harness.records import ModelRef
 from harness.remote.model import CONTEXT
@@ -31,7 +32,7 @@ SAMPLING = Sampling(n=3, temperature=0.7, max_tokens=12, seed=1)
 PROMPTS = (
     user("Hello"),
     user("Hello, how are you today?"),
-    (Message("system", "Be short."), Message("user", "a"), Message("assistant", "b")),
+    (Message("system", "Be short."), *user("a"), Message("assistant", "b"), *user("c")),
 )
 
 
@@ -427,6 +428,38 @@ def test_completions_stream():
         rows = [Request("1", user("aaa"), sampling), Request("2", user("bbb"), sampling)]
         first = next(model.generate(rows))
     assert first.id == "1"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(" 4.", [{" ": 0.9, "The": 0.1}, {"4": 0.75, "5": 0.25}]),
+        Said(" 4\n", [{" 4": 0.75, " 5": 0.25}, {"\n": 1.0}]),
+    ],
+)
+def test_a_judge_of_one_token_goes_on_whatever_the_servers_tokens_are(said, tmp_path):
+    """The server's template and tokenizer, which nobody here knows, decide where a space is."""
+    rows = [("a", {"instruction": "Q", "response": "R"})]
+    with JudgeServer(lambda body: said, trouble=lambda body, nth: "cut") as server:
+        engine = OpenAI(OpenAI.Config(base_url=server.url))
+        engine.keep_books(tmp_path)
+        for _ in range(2):
+            with engine.open(REF) as model:
+                sampling = sampling_for("one_token", Sampling())
+                judge = Judge(pointwise("five_points"), model, sampling, "one_token")
+                [verdict] = judge.mark(rows)
+                assert verdict.outcome.value == pytest.approx(4.25)
+                assert verdict.probabilities == {4: pytest.approx(0.75), 5: pytest.approx(0.25)}
+    [call] = server.received  # the second time, from the books, though it was cut off
+    assert call.body["messages"][-1] == {"role": "assistant", "content": "Score:"}
+    assert call.body["continue_final_message"] is True
+
+
+def test_a_family_that_goes_on_with_no_turn_is_refused_before_it_is_asked():
+    begun = Request("a", (*user("Q"), Message("assistant", "Score:")), Sampling(max_tokens=1))
+    with pytest.raises(ConfigError, match=r"gpt-4\.1 .* begins every answer itself"):
+        OpenAI(OpenAI.Config()).accept(ModelRef(location="gpt-4.1"), begun)
+    OpenAI(OpenAI.Config()).accept(ModelRef(location="my-llama"), begun)
 
 
 def test_tokens_are_estimated(model):

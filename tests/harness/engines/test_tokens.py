@@ -65,6 +65,14 @@ def test_a_prompt_is_a_prefix_of_the_conversation_it_was_answered_in() -> None:
     assert whole == [*prompt, *plain("Ho"), 2]
 
 
+def test_a_turn_that_the_assistant_has_begun_is_not_closed() -> None:
+    made = adding_bos_and_eos()
+    begun = (Message("user", "Hi"), Message("assistant", "Score: "))
+    assert encode(made, [begun]) == [(*encode(made, [user("Hi")])[0], *plain("Score: "))]
+    [pair] = encode_continuations(made, [Continuation("a", begun, "4")])
+    assert (*pair.prompt, *pair.continuation) == (*encode(made, [begun])[0], *plain("4"))
+
+
 def test_continuations_split_where_the_prompt_ends() -> None:
     made = tiny.tokenizer(merges=(("t", "h"), ("Ġ", "a")))
     th, a = made("th")["input_ids"], made(" a")["input_ids"]

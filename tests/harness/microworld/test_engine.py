@@ -3,7 +3,7 @@ from contextlib import contextmanager
 import pytest
 
 from harness.errors import DataError
-from harness.judge import Judge, pairwise, pointwise
+from harness.judge import Judge, pairwise, pointwise, sampling_for
 from harness.microworld.engine import ExaminerEngine
 from harness.protocols import Continuation, Request, Sampling
 from harness.reading import expected_points, identifier_probability
@@ -116,3 +116,15 @@ def test_it_gives_no_likelihoods_and_is_the_only_one():
     other = ExaminerEngine(ExaminerEngine.Config()).open(ModelRef(location="gpt-4"))
     with pytest.raises(DataError, match="opens only the location 'examiner'"), other:
         pass
+
+
+def test_a_verdict_of_one_token_is_the_same_without_its_reasons():
+    rubric, values = pointwise("microworld"), {"instruction": QUESTION, "response": GOLD}
+    with opened() as examiner:
+        one_token = sampling_for("one_token", Sampling())
+        [verdict] = Judge(rubric, examiner, one_token, "one_token").mark([("a", values)])
+        [no_question] = Judge(rubric, examiner, one_token, "one_token").mark(
+            [("a", values | {"instruction": "What is it?"})]
+        )
+    assert (verdict.outcome, verdict.text) == (Score(value=5), "Score: 5")
+    assert no_question.outcome.reason == "unknown_question"

@@ -67,6 +67,18 @@ def test_a_plain_body_has_every_parameter_written_out():
     }
 
 
+def test_a_turn_that_the_assistant_has_begun_is_gone_on_with():
+    begun = (*MESSAGES, Message("assistant", "Score: "))
+    sent = body("my-model", begun, GREEDY, None)
+    assert sent["messages"][-1] == {"role": "assistant", "content": "Score:"}
+    assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
+    assert sent["max_tokens"] == 8, "one more, for a space that may come first"
+    assert "continue_final_message" not in asked("my-model")
+    for model, effort in (("gpt-4.1", None), ("gpt-6-sol", "none")):
+        with pytest.raises(ConfigError, match=r"goes on with none.*vLLM or SGLang"):
+            body(model, begun, GREEDY, effort)
+
+
 def test_a_server_never_chooses_the_temperature_of_a_model_that_has_one():
     assert {"temperature": 1.0, "top_p": 1.0}.items() <= asked("my-model").items()
 

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from harness.data.examples import PromptRow
 from harness.judge import Judge, pointwise
@@ -13,6 +14,7 @@ from harness.rows import RowLog
 from tests.training.self_rewarding.scripts import Dying, candidate, outcome, script
 from training.self_rewarding import judging
 from training.self_rewarding.pairs import Candidate
+from training.self_rewarding.settings import Judging
 
 PROMPTS = [PromptRow(f"p{i}", f"What is {i}?") for i in range(5)]
 SAMPLING = Sampling(n=3, max_tokens=64, seed=1)
@@ -181,3 +183,37 @@ def test_the_model_that_is_asked_is_the_one_that_is_given(tmp_path: Path) -> Non
         assert isinstance(model, Dying)
         assert model.ref.name in Judge(RUBRIC, model, SAMPLING).fingerprint
         assert len(judging.write_candidates(model, PROMPTS, SAMPLING, log)) == 15
+
+
+def test_one_token_a_verdict_is_asked_once_and_read_as_an_expected_score(tmp_path: Path) -> None:
+    def reply(request: Request, index: int) -> str:
+        return "4" if "Answer 1" in request.prompt[0].content else "I think"
+
+    candidates = {"p0/0": candidate("Answer 0"), "p0/1": candidate("Answer 1")}
+    settings = Judging(read="one_token", max_tokens=512)
+    with script(reply) as model, RowLog(tmp_path / "log.jsonl") as log:
+        judge = settings.judge(RUBRIC, model, seed=1)
+        given = judging.judge_candidates(judge, PROMPTS, candidates, log)
+    assert given["p0/1"] == (Score(value=4),)
+    [failed] = given["p0/0"]
+    assert failed.reason == "no_distribution"
+    assert (judge.sampling.n, judge.sampling.max_tokens) == (1, 1)
+    assert "one_token" in judge.fingerprint
+    with pytest.raises(ValidationError, match="the same points every time, and n is 3; set n = 1"):
+        Judging(read="one_token", n=3)
+
+
+def test_expected_points_part_what_samples_tie(tmp_path: Path) -> None:
+    with script(review) as model:
+        judge = Judging(read="expected", n=2, max_tokens=64).judge(RUBRIC, model, seed=1)
+    assert (judge.way, judge.sampling.n, judge.sampling.seed) == ("expected", 2, 1)
+    assert judge.sampling.top_logprobs > 0
+    default = Judging(n=3).judge(RUBRIC, model, seed=1)
+    assert (default.way, default.sampling.top_logprobs) == ("sampled", 0)
+
+
+def test_the_spread_of_expected_scores_is_told_to_one_decimal() -> None:
+    candidates = {f"p0/{i}": candidate(text) for i, text in enumerate("abc")}
+    given = {f"p0/{i}": (outcome(value),) for i, value in enumerate((3.14159, 3.1, 4.96))}
+    metrics = judging.verdict_metrics(candidates, given)
+    assert metrics["score_histogram"] == metrics["mean_score_histogram"] == {"3.1": 2, "5": 1}

@@ -17,7 +17,7 @@ from harness.reading import read_points
 from harness.rows import RowLog
 from tests.training.self_rewarding.scripts import script
 from training.self_rewarding import seeds
-from training.self_rewarding.seeds import Human, Judgement, accept, thin
+from training.self_rewarding.seeds import Human, Judgement, accept, thin, without_reasons
 from training.self_rewarding.settings import Seeds, SelfRewardingSettings
 
 RUBRIC = pointwise("five_points")
@@ -299,3 +299,14 @@ def test_an_interrupted_annotation_asks_only_for_what_is_missing(tmp_path: Path)
     resumed, asked = annotate(tmp_path / "log.jsonl")
     assert len(asked) == 4
     assert resumed == annotate(tmp_path / "whole.jsonl")[0]
+
+
+def test_a_judge_of_one_token_learns_the_points_alone() -> None:
+    rows = [
+        Judgement("Q", "A", "Fine. Score: 4", 4.0),
+        Judgement("Q", "B", "Not quite. Score: 2.5", 2.5),
+    ]
+    assert without_reasons(rows) == (
+        Judgement("Q", "A", "Score: 4", 4.0),
+        Judgement("Q", "B", "Score: 2.5", 2.5),
+    )

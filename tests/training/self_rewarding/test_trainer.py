@@ -19,6 +19,7 @@ from harness.judge import pointwise
 from harness.protocols import Improvement
 from harness.records import ModelRef, Score
 from harness.rows import RowLog
+from harness.verdicts import Reading
 from tests.training.self_rewarding.scripts import Recorded, workspace
 from training.self_rewarding import judging
 from training.self_rewarding.pairs import Candidate, choose_pairs
@@ -313,6 +314,29 @@ def test_adapters_upon_adapters_are_refused() -> None:
     assert config(sft=lora).sft.lora.save == "adapter"
     with pytest.raises(ValidationError, match=r"dpo\.lora\.save = .adapter. would .*set .merged."):
         config(dpo=lora)
+
+
+def test_expected_scores_leave_no_full_marks_to_imitate() -> None:
+    with pytest.raises(ValidationError, match=r"needs answers with full marks.*judging\.read"):
+        config(learn_from="positives", judging={"read": "expected"})
+
+
+def test_a_judge_of_one_token_is_taught_and_asked_for_points_alone(tmp_path: Path) -> None:
+    seeds = EFT | {"eft_groups": 400, "annotator": "data"}
+    more = {"read": "one_token", "max_tokens": 500}  # which it does not need
+    settings = config(seeds=seeds, judging=more, guards={"on_collapse": "warn"})
+    first = Stage(settings, M0, tmp_path, 1)
+    taught = first.metrics["eft"]["rows"]
+    assert first.metrics["training"]["rows_trained"] == 32 + taught
+    second = Stage(settings, first.made.model, tmp_path, 2)
+    judgements = second.metrics["judgements"]
+    assert judgements["points"] == "one_token"
+    # Nobody who has learnt to give reasons first would have said points.
+    assert judgements["read"] == judgements["asked"] > 0
+    with RowLog(tmp_path / "02" / "verdicts.jsonl") as log:
+        verdicts = [Reading.model_validate(one) for row in log.values() for one in row]
+    assert {one.text[:-1] for one in verdicts} == {"Score: "}
+    assert any(one.outcome.value % 1 for one in verdicts)
 
 
 @pytest.mark.parametrize(
