@@ -100,13 +100,13 @@ class _Ears:
     def stage(self, position: Position) -> None:
         self.stage_now = position.stage
 
-    def part(self, title: str) -> None:
+    def part(self, title: str, beside: bool) -> None:
         self.part_now = title
 
-    def rows(self, done: int, total: int | None, cost: Cost) -> None:
+    def rows(self, title: str, done: int, total: int | None, cost: Cost) -> None:
         pass
 
-    def part_done(self, cost: Cost) -> None:
+    def part_done(self, title: str, cost: Cost) -> None:
         pass
 
     def note(self, text: str) -> None:
