@@ -79,7 +79,7 @@ class Settings(Record):
     batch_size: int = Field(16, ge=1)
     """Rows (for preferences: pairs) an update."""
     micro_batch_size: int | None = Field(None, ge=1)
-    """Rows in memory at once; gradients add up to a whole batch. None: the whole batch."""
+    """Rows in memory of a process at once; gradients add up to a whole batch. None: all of them."""
     epochs: float = Field(1.0, gt=0)
     """How often each row is seen."""
     max_steps: int | None = Field(None, ge=1)
