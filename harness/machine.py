@@ -27,7 +27,6 @@ PACKAGES: Mapping[str, str] = {
     "datasets": "training, data sets from the hub",
     "accelerate": "training",
     "peft": "training with LoRA (optional)",
-    "vllm": "a faster engine on GPUs (optional)",
     "ray": "engines and training on several machines (optional)",
 }
 

@@ -235,6 +235,15 @@ class Checked(Protocol):
 
 
 @runtime_checkable
+class Elsewhere(Protocol):
+    """What an engine adds whose packages are in an environment of their own."""
+
+    def packages(self) -> Mapping[str, str]:
+        """Say which versions its results may depend on, once it was checked."""
+        ...
+
+
+@runtime_checkable
 class Remote(Checked, Protocol):
     """What an engine adds whose models are on somebody's server: they cost, and may be gone."""
 
@@ -618,6 +627,7 @@ __all__ = [
     "Completion",
     "Concurrent",
     "Continuation",
+    "Elsewhere",
     "Engine",
     "Entry",
     "Evaluation",

@@ -35,6 +35,7 @@ from harness.plugins import Built
 from harness.progress import ProgressFile
 from harness.protocols import (
     Checked,
+    Elsewhere,
     Engine,
     Evaluation,
     Inquirer,
@@ -81,7 +82,7 @@ def run(
     trainings = [stage for stage in stages(config.iterations) if stage.kind == "train"]
     if bench.trainer and not store.finished(trainings):
         bench.trainer.plugin.check(config.model, config.seed, config.iterations)
-    with store.begin(bench.request, environment()):
+    with store.begin(bench.request, bench.environment):
         if answers_from is not None:
             store.adopt(answers_from)
         progress = Progress(bench, store, display)
@@ -166,6 +167,15 @@ class Bench:
             )
         elif isinstance(self.judge.plugin, Checked):
             self.judge.plugin.check(judge)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the run's numbers may depend on beside the request."""
+        found: dict[str, Any] = environment()
+        for built in (self.engine, self.judge):
+            if built and isinstance(built.plugin, Elsewhere):
+                found["packages"].update(built.plugin.packages())
+        return found
 
     @property
     def request(self) -> dict[str, Any]:

@@ -178,26 +178,27 @@ class LoadedVLLM:
         Raises:
             ReplicaLost: the process died, or hangs.
         """
-        asked, more = iter(requests), True
-        rows: dict[int, list[Row]] = {}
-        waiting = 0
+        asked = iter(requests)
+        rows: dict[tuple[int, int], Row] = {}
+        """By key and index, those that are on their way."""
         with self._process.call() as call:
-            while more or waiting:
-                if more and waiting < IN_FLIGHT:
-                    some = list(islice(asked, _AT_ONCE))
-                    more = bool(some)
-                    for made in self._rows(some):
-                        if made[0].room < 1:
-                            length = len(made[0].prompt_ids)
-                            failure = too_long(length, self.ref.name, self.context)
-                            yield from (failed(row, failure) for row in made)
-                        else:
-                            rows[call.ask(completion(made, self._ends))] = made
-                            waiting += len(made)
+            while True:
+                # Asked again as rows finish: it may have more by then (`spreading`).
+                some = list(islice(asked, _AT_ONCE)) if len(rows) < IN_FLIGHT else []
+                for made in self._rows(some):
+                    if made[0].room < 1:
+                        length = len(made[0].prompt_ids)
+                        failure = too_long(length, self.ref.name, self.context)
+                        yield from (failed(row, failure) for row in made)
+                    else:
+                        key = call.ask(completion(made, self._ends))
+                        rows |= {(key, row.index): row for row in made}
+                if some:
                     continue
+                if not rows:
+                    return
                 said = call.next()
-                waiting -= 1
-                yield self._completion(rows[said["key"]][said["index"]], said)
+                yield self._completion(rows.pop((said["key"], said["index"])), said)
 
     def loglikelihood(self, requests: Iterable[Continuation]) -> Iterator[LogLikelihood]:
         """Score every continuation, yielding in any order.
@@ -205,21 +206,20 @@ class LoadedVLLM:
         Raises:
             ReplicaLost: the process died, or hangs.
         """
-        asked, more = iter(requests), True
+        asked = iter(requests)
         pairs: dict[int, Pair] = {}
         with self._process.call() as call:
-            while more or pairs:
-                if more and len(pairs) < IN_FLIGHT:
-                    some = list(islice(asked, _AT_ONCE))
-                    more = bool(some)
-                    with self._tokenizing:
-                        made = encode_continuations(self._tokenizer, some)
-                    for pair in made:
-                        if failure := unscorable(pair, self.ref.name, self.context):
-                            yield unscored(pair, failure)
-                        else:
-                            pairs[call.ask(likelihood(pair))] = pair
+            while True:
+                some = list(islice(asked, _AT_ONCE)) if len(pairs) < IN_FLIGHT else []
+                for pair in self._pairs(some):
+                    if failure := unscorable(pair, self.ref.name, self.context):
+                        yield unscored(pair, failure)
+                    else:
+                        pairs[call.ask(likelihood(pair))] = pair
+                if some:
                     continue
+                if not pairs:
+                    return
                 said = call.next()
                 yield self._score(pairs.pop(said["key"]), said)
 
@@ -234,6 +234,10 @@ class LoadedVLLM:
         for request, ids in zip(requests, prompts, strict=True):
             room = min(request.sampling.max_tokens, self.context - len(ids))
             yield [Row(request, index, ids, room) for index in range(request.sampling.n)]
+
+    def _pairs(self, requests: list[Continuation]) -> list[Pair]:
+        with self._tokenizing:
+            return encode_continuations(self._tokenizer, requests)
 
     def _completion(self, row: Row, said: Mapping[str, Any]) -> Completion:
         if "error" in said:

@@ -16,7 +16,7 @@ This is the door only: what is behind it (`loaded_vllm`) takes seconds to import
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -90,6 +90,11 @@ class VLLM:
             vllm_environment.check_memory(
                 folder, about, config.dtype, config.tensor_parallel, config.gpu_memory
             )
+
+    def packages(self) -> Mapping[str, str]:
+        """Say which vLLM it is, with `+cpu` where it is a build for CPUs."""
+        found = vllm_environment.version(vllm_environment.interpreter())
+        return {"vllm": found} if found else {}
 
     @contextmanager
     def open(self, model: ModelRef) -> Iterator[LoadedModel]:

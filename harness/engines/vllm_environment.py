@@ -94,6 +94,15 @@ def check_version(python: str) -> str:
     return found
 
 
+def found() -> tuple[str, str]:
+    """Tell which vLLM would be used, and what for."""
+    python, use = interpreter(), "the vllm engine (optional)"
+    try:
+        return version(python) or "missing", f"{use}, by {python}"
+    except ConfigError:
+        return "missing", f"{use}; {python}, which {VARIABLE} names, is no Python that will do"
+
+
 def devices(python: str, tensor_parallel: int, replicas: int) -> Sequence[str | None]:
     """Share the GPUs among replicas: each one's CUDA_VISIBLE_DEVICES, or None for a CPU.
 

@@ -251,9 +251,10 @@ class Process:
             os.killpg(self._child.pid, signal.SIGKILL)
 
     def _lost(self) -> ReplicaLost:
+        self._why = self._why or "its process ended"
         reason = _reason(self.log)
         said = f", and its log says {reason}" if reason else ""
-        return ReplicaLost(f"vLLM: {self._why or 'its process ended'}{said} ({self.log})")
+        return ReplicaLost(f"vLLM: {self._why}{said} ({self.log})")
 
 
 class Call:

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 __version__ = "0.32.0"
 
 END = 2
-DIE, DIE_ONCE, HANG, REFUSE, RAISE, SLOW, NAN = range(1000, 1007)
+DIE, DIE_ONCE, HANG_ONCE, REFUSE, RAISE, SLOW, NAN = range(1000, 1007)
 ONCE = "FAKE_VLLM_ONCE"
 CHILD = "FAKE_VLLM_CHILD"
 BUSY = "FAKE_VLLM_BUSY"
@@ -165,11 +165,9 @@ def _draw(ranked, logprobs, params, noise):
 def _obey(command):
     if command == DIE:
         os._exit(1)
-    if command == DIE_ONCE and not Path(os.environ[ONCE]).exists():
+    if command in (DIE_ONCE, HANG_ONCE) and not Path(os.environ[ONCE]).exists():
         Path(os.environ[ONCE]).touch()
-        os._exit(1)
-    if command == HANG:
-        time.sleep(600)
+        os._exit(1) if command == DIE_ONCE else time.sleep(600)
     if command == RAISE:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
     if command == SLOW:

