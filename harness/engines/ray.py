@@ -40,7 +40,7 @@ OLDEST = (2, 60)
 class Cluster(Record):
     """Where replicas are, and what each of them has."""
 
-    address: str | None = None
+    address: str | None = Field(default=None, pattern=r"^(auto|[^/\s]+:\d+)$")
     """`auto` (the cluster of this machine) or `host:port`. None: one of our own, on this machine,
     that ends with the process."""
     gpus: float | None = Field(default=None, ge=0)

@@ -7,6 +7,7 @@ with this process.
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 
 _STORE = 128 * 2**20
 """Bytes of shared memory of a cluster of our own: rows are small, and weights are no objects."""
+_KNOCK = 10.0
+"""Seconds for the cluster's machine to answer."""
 
 
 @contextmanager
@@ -83,8 +86,12 @@ def connect(address: str | None) -> None:
             "object_store_memory": _STORE,
         }
     try:
+        if address not in (None, "auto"):
+            host, _, port = address.rpartition(":")
+            # Ray itself would knock for minutes.
+            socket.create_connection((host, int(port)), timeout=_KNOCK).close()
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"no Ray cluster at {address or 'this machine'} that this process can join: "
             f"{' '.join(str(error).split())[:300]}; start one (`ray start --head`), mend "

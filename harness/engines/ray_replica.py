@@ -259,7 +259,12 @@ class RayReplica:
                     "a machine of the cluster cannot run the harness; install the same version "
                     f"with the same packages on all of them: {why[-300:]}"
                 ) from None
-            raise ReplicaLost(why, blameless=self._has_lost_its_machine()) from None
+            raise ReplicaLost(_short(why), blameless=self._has_lost_its_machine()) from None
 
     def _has_lost_its_machine(self) -> bool:
         return bool(self._node) and self._node not in machines()
+
+
+def _short(why: str) -> str:
+    """Leave out what Ray says of itself, before and after the cause."""
+    return why.partition("The actor is dead because ")[2].partition(" Some common")[0] or why

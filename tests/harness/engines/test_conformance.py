@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.engines.ray import Ray
 from harness.engines.scripted import Scripted
 from harness.engines.transformers import Transformers
 from harness.protocols import (
@@ -36,7 +37,9 @@ ENGINES: dict[str, Open] = {
         ModelRef(location=str(folder))
     ),
     "scripted": lambda folder: Scripted(SCRIPT).open(ModelRef(location="any")),
+    "ray": lambda folder: Ray(Ray.Config(replicas=2)).open(ModelRef(location=str(folder))),
 }
+MARKS = {"ray": [pytest.mark.ray]}
 
 SAMPLING = Sampling(n=3, temperature=0.7, top_p=0.9, max_tokens=12, seed=1)
 
@@ -49,7 +52,9 @@ PROMPTS: tuple[Prompt, ...] = (
 )
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=MARKS.get(name, [])) for name in ENGINES]
+)
 def model(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[LoadedModel]:
     with ENGINES[request.param](tiny_model) as loaded:
         yield loaded
