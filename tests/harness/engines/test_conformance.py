@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.engines.ray import Ray
 from harness.engines.scripted import Scripted
 from harness.engines.transformers import Transformers
 from harness.engines.vllm import VLLM
@@ -40,8 +41,9 @@ ENGINES: dict[str, Open] = {
     "scripted": lambda folder: Scripted(SCRIPT).open(ModelRef(location="any")),
     "vllm": lambda folder: VLLM(VLLM.Config()).open(ModelRef(location=str(folder))),
     "fake vllm": lambda folder: VLLM(VLLM.Config(replicas=2)).open(ModelRef(location=str(folder))),
+    "ray": lambda folder: Ray(Ray.Config(replicas=2)).open(ModelRef(location=str(folder))),
 }
-MARKS = {"vllm": [pytest.mark.vllm]}
+MARKS = {"vllm": [pytest.mark.vllm], "ray": [pytest.mark.ray]}
 
 SAMPLING = Sampling(n=3, temperature=0.7, top_p=0.9, max_tokens=12, seed=1)
 
