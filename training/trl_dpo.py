@@ -68,13 +68,15 @@ class _ExactPairs(Together, DPOTrainer):
             names = ("ref_chosen_logps", "ref_rejected_logps")
             known = [dict(zip(names, self.references[place], strict=True)) for place in places]
             rows = [dataset[place] | more for place, more in zip(places, known, strict=True)]
-            return {**self.data_collator(rows), "counted": len(places) if counts else 0}
+            batch: Batch = self.data_collator(rows)
+            chosen = batch["completion_mask"][: len(places), 1:]  # all chosen ones come first
+            return batch | {"counted": (len(places), int(chosen.sum())) if counts else (0, 0)}
 
         return dealt(self.job, _lengths(dataset), collate, self.args.dataloader_pin_memory)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> None:
         """Count an update's pairs and chosen tokens over all processes."""
-        mine = [[batch["counted"], _chosen_tokens(batch)] for batch in batch_samples]
+        mine = [batch["counted"] for batch in batch_samples]
         counts = self._gather(torch.tensor(mine, device=device)).view(-1, len(mine), 2)
         self._pairs, self._tokens = counts.sum((0, 1)).tolist()
         self._uneven = bool((counts[:, :, 0] != counts[0, :, 0]).any())
@@ -84,9 +86,8 @@ class _ExactPairs(Together, DPOTrainer):
 
         TRL takes the mean of a micro batch, and then the mean of those means.
         """
-        self._counted = inputs.pop("counted")
+        self._counted, tokens = inputs.pop("counted")
         parts = self.accelerator.num_processes * self.current_gradient_accumulation_steps
-        tokens = _chosen_tokens(inputs) if self._counted else 0
         settings = cast(DPO, self.job.settings)
         weights = [
             self._counted / self._pairs * parts,
@@ -122,12 +123,6 @@ class _Reference(TrainerCallback):
         trainer = self._trainer
         trainer.references = references(trainer.job, trainer, _lengths(trainer.train_dataset))
         self.seconds = time.perf_counter() - began
-
-
-def _chosen_tokens(batch: Batch) -> int:
-    """Count those that are predicted; the first half of a batch is the chosen completions."""
-    mask: torch.Tensor = batch["completion_mask"]
-    return int(mask[: len(mask) // 2, 1:].sum())
 
 
 def _lengths(dataset: Any) -> list[int]:

@@ -136,12 +136,20 @@ class Together:
     """What both trainers do where several processes train one model. Comes before TRL's class."""
 
     accelerator: Accelerator
+    args: TrainingArguments
     is_deepspeed_enabled: bool
 
     def save_model(self, *args: Any, **kwargs: Any) -> None:
         """Leave it to DeepSpeed's own checkpoint, which has the weights already, divided."""
         if not self.is_deepspeed_enabled:
             super().save_model(*args, **kwargs)  # type: ignore[misc]
+
+    def create_scheduler(self, *args: Any, **kwargs: Any) -> Any:
+        """Tell transformers' schedules the learning rate, which DeepSpeed's optimizer hides."""
+        optimizer: Any = getattr(self, "optimizer", None)
+        if self.is_deepspeed_enabled and optimizer is not None:
+            optimizer.optimizer.defaults = {"lr": self.args.learning_rate}
+        return super().create_scheduler(*args, **kwargs)  # type: ignore[misc]
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Wait for all: the first process's last file says that a checkpoint is whole."""

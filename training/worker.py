@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from harness.errors import HarnessError
+from training.job import Job
 from training.orders import Orders
 from training.strategy import environment, zero3
 
@@ -55,8 +55,7 @@ def work(folder: Path) -> None:
     gpu = torch.cuda.is_available()
     # Before a model is loaded: it asks whether there are others, and who divides it.
     PartialState(cpu=not gpu, timeout=timedelta(seconds=job.launcher.stalled_after))
-    divides: Any = HfDeepSpeedConfig if job.launcher.strategy == "zero3" else lambda _: None
-    deepspeed = divides(zero3(job.launcher, job.settings, gpu))
+    divides = _divided_by_deepspeed(job, gpu) if job.launcher.strategy == "zero3" else None
     train: Any = import_module(f"training.trl_{kind}").train
     try:
         trained = train(job, rows)
@@ -64,9 +63,18 @@ def work(folder: Path) -> None:
         orders.note_failure(error)
         raise
     finally:
-        del deepspeed  # transformers holds it by a weak reference, for as long as models load
+        del divides
     if PartialState().is_main_process:
         orders.note_trained(trained)
+
+
+def _divided_by_deepspeed(job: Job, gpu: bool) -> object:
+    """Have transformers divide models while they load, for as long as what is returned lives."""
+    # By name: DeepSpeed is there only where it was asked for.
+    deepspeed: Any = import_module("deepspeed")
+    deepspeed.init_distributed(auto_mpi_discovery=False)
+    config: Any = import_module("transformers.integrations.deepspeed").HfDeepSpeedConfig
+    return config(zero3(job.launcher, job.settings, gpu))
 
 
 if __name__ == "__main__":
