@@ -19,7 +19,7 @@ from pydantic import Field
 
 from harness.records import ModelRef
 from training.job import Job, Progress, Trained, unwatched
-from training.settings import Settings
+from training.settings import IN_PROCESS, Launcher, Settings
 
 
 class DPO(Settings):
@@ -54,6 +54,7 @@ def prefer(
     seed: int,
     progress: Progress = unwatched,
     run: str = "",
+    launcher: Launcher = IN_PROCESS,
 ) -> Trained:
     """Train a model on preferences, or return what an earlier call made in this folder.
 
@@ -66,20 +67,21 @@ def prefer(
         seed: Decides the order of the pairs, dropout and LoRA's initial weights.
         progress: Is told after every step, of the reference pass too.
         run: What the run is called, for trackers.
+        launcher: Which processes do it; an interrupted training may go on in others.
 
     Raises:
         DataError: a pair is empty, of two equal completions, too long or of another tokenizer, or
             no pair is left.
         StoreError: the folder belongs to another training, or cannot be written.
-        HarnessError: the loss is no longer a number.
+        HarnessError: the loss is no longer a number, or processes died or hung.
     """
-    job = Job(start, settings, folder, name, seed, progress, run)
+    job = Job(start, settings, folder, name, seed, progress, run, launcher)
     rows = [(pair.prompt_ids, pair.chosen_ids, pair.rejected_ids) for pair in pairs]
 
     def work() -> Trained:
-        # By name, because TRL takes seconds to import and a finished training needs none of it.
-        train: Callable[[Job, DPO, Sequence[PreferencePair]], Trained]
-        train = import_module("training.trl_dpo").train
-        return train(job, settings, pairs)
+        # By name: the processes of a training import this module.
+        perform: Callable[[Job, str, Sequence[object]], Trained]
+        perform = import_module("training.launch").perform
+        return perform(job, "dpo", pairs)
 
     return job.once(rows, work)

@@ -42,11 +42,12 @@ def fitting(rows: Sequence[Row], limits: Limits, drop_too_long: bool) -> list[in
         DataError: a row cannot be trained on, or none fits.
     """
     kept = []
-    for place, (prompt, *completions) in enumerate(rows):
+    for place, row in enumerate(rows):
+        prompt, *completions = row
         problem = _problem(prompt, completions, limits)
         if problem:
             raise DataError(f"training row {place} {problem}")
-        length = len(prompt) + max(map(len, completions))
+        length = _length(row)
         if length <= limits.tokens:
             kept.append(place)
         elif not drop_too_long:
@@ -60,6 +61,16 @@ def fitting(rows: Sequence[Row], limits: Limits, drop_too_long: bool) -> list[in
             + (f": none has at most {limits.tokens} tokens" if rows else "")
         )
     return kept
+
+
+def longest(rows: Sequence[Row], places: Sequence[int], most: int) -> list[int]:
+    """Pick those of the places whose rows are longest, at most so many."""
+    return sorted(places, key=lambda place: _length(rows[place]), reverse=True)[:most]
+
+
+def _length(row: Row) -> int:
+    prompt, *completions = row
+    return len(prompt) + max(map(len, completions))
 
 
 def _problem(

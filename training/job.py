@@ -24,7 +24,7 @@ from pydantic import JsonValue
 
 from harness.errors import StoreError
 from harness.records import ModelRef
-from training.settings import Settings
+from training.settings import IN_PROCESS, Launcher, Settings
 from training.tracking import followed
 
 Progress = Callable[[str, int, int], None]
@@ -58,6 +58,9 @@ class Job:
     progress: Progress = unwatched
     run: str = ""
     """What the run is called, for trackers."""
+    launcher: Launcher = IN_PROCESS
+    rehearsal: bool = False
+    """Only to find out whether it can be done: no model is kept."""
 
     @property
     def weights(self) -> Path:
@@ -98,7 +101,7 @@ class Job:
                 trained = work()
             with writing(self.folder):
                 shutil.rmtree(self.unfinished, ignore_errors=True)
-                _write(
+                write(
                     marker,
                     {
                         "model": trained.model.model_dump(mode="json", exclude={"location"}),
@@ -120,7 +123,7 @@ class Job:
         if not note.exists():
             with writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                _write(note, asked)
+                write(note, asked)
         before = json.loads(note.read_text())
         differing = [key for key in asked if json.loads(json.dumps(asked[key])) != before.get(key)]
         if differing:
@@ -159,7 +162,8 @@ def unwritable(folder: Path, why: str) -> StoreError:
     )
 
 
-def _write(path: Path, content: object) -> None:
+def write(path: Path, content: object) -> None:
+    """Write JSON that is there whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:
         json.dump(content, file)

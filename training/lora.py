@@ -1,6 +1,7 @@
 """Low-rank adapters through peft: made, merged into whole weights, or loaded with their base."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from peft import LoraConfig, PeftModel
 from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel
 
+from training.gathering import present, weights, whole
 from training.settings import LoRA
 
 
@@ -36,20 +38,21 @@ def merged(base: PreTrainedModel, location: str) -> PreTrainedModel:
     return cast(PreTrainedModel, model)
 
 
-def merged_state(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Compute the weights with the adapters added, and leave the model as it is.
+def merged_weights(model: PreTrainedModel) -> Iterator[tuple[list[str], torch.Tensor]]:
+    """Give the weights with the adapters added, one after the other, and leave the model as it is.
 
     Merging in place and taking the adapter out again would leave rounding errors in the weights
     of a training that goes on.
     """
-    state = {
-        name.replace(".base_layer.", "."): weight
-        for name, weight in model.state_dict().items()
-        if ".lora_" not in name
+    layers = {
+        # A block whose activations are computed again is wrapped, which its weights' names hide.
+        f"{name}.base_layer.weight".replace("_checkpoint_wrapped_module.", ""): module
+        for name, module in model.named_modules()
+        if isinstance(module, LoraLayer)
     }
-    for name, module in model.named_modules():
-        if isinstance(module, LoraLayer):
-            layer: Any = module
-            weight, delta = layer.get_base_layer().weight, layer.get_delta_weight("default")
-            state[f"{name}.weight"] = (weight.float() + delta.float()).detach()
-    return state
+    for names, weight in weights(model, leaving_out=".lora_"):
+        layer: Any = layers.get(names[0])
+        if layer is not None:
+            with present(layer):
+                weight = weight.float() + whole(layer.get_delta_weight("default")).float()
+        yield [name.replace(".base_layer.", ".") for name in names], weight

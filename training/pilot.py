@@ -1,13 +1,13 @@
 """The longest step of a training, really made: what it takes, before hours of shorter ones.
 
-    longest_sft_step(M0, examples, sft, folder, seed=0)
+    longest_sft_step(M0, examples, sft, folder, seed=0, launcher=launcher)
     -> Step(seconds=2.1, rows=8, tokens=31_744, peak_memory=61_203_283_968, device="cuda:0", ...)
 
-The update is made twice, on the rows with most tokens: the second time with the optimizer's state
-in memory, as in every later step.
+Forward, backward and update run twice on the rows with most tokens, as many as the processes take
+in at once: the second time with the optimizer's state in memory, as in every later step. Whatever
+would run out of memory in hour nine does so here.
 """
 
-import resource
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.records import ModelRef
-from training.dpo import DPO, PreferencePair, prefer
-from training.job import Progress, Trained, unwatched
-from training.settings import Launcher, Settings
-from training.sft import SFT, Example, fine_tune
+from training.dpo import DPO, PreferencePair
+from training.job import Job, Progress, Trained, unwatched
+from training.settings import IN_PROCESS, Launcher, Settings
+from training.sft import SFT, Example
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,23 @@ def longest_sft_step(
     folder: Path,
     seed: int,
     progress: Progress = unwatched,
-    launcher: Launcher | None = None,
+    launcher: Launcher = IN_PROCESS,
 ) -> Step:
-    """Make the longest step of a fine-tuning; arguments and errors are those of `fine_tune`."""
+    """Make the longest step of a fine-tuning; arguments and errors are those of `fine_tune`.
 
-    def length(row: Example) -> int:
-        return len(row.prompt_ids) + len(row.completion_ids)
+    Args:
+        start: The model to train; it stays as it is.
+        examples: All of them.
+        settings: Of the whole training.
+        folder: To work in; it is deleted.
+        seed: Of the whole training.
+        progress: Is told what is going on.
+        launcher: Which processes do it.
 
-    rows = sorted(examples, key=length)[-_micro(settings) :]
-    made = _twice(fine_tune, start, rows, settings, folder, seed)
-    return _step(made, len(rows), sum(map(length, rows)))
+    Raises:
+        HarnessError: the training cannot be done; where memory runs out, it says so.
+    """
+    return _step(start, examples, "sft", settings, folder, seed, progress, launcher)
 
 
 def longest_dpo_step(
@@ -64,54 +71,44 @@ def longest_dpo_step(
     folder: Path,
     seed: int,
     progress: Progress = unwatched,
-    launcher: Launcher | None = None,
+    launcher: Launcher = IN_PROCESS,
 ) -> Step:
     """Make the longest step of a preference optimisation; see `longest_sft_step`."""
-
-    def length(row: PreferencePair) -> int:
-        return 2 * len(row.prompt_ids) + len(row.chosen_ids) + len(row.rejected_ids)
-
-    rows = sorted(pairs, key=length)[-_micro(settings) :]
-    made = _twice(prefer, start, rows, settings, folder, seed)
-    return _step(made, len(rows), sum(map(length, rows)))
+    return _step(start, pairs, "dpo", settings, folder, seed, progress, launcher)
 
 
-def _micro(settings: Settings) -> int:
-    return settings.micro_batch_size or settings.batch_size
-
-
-def _twice(
-    train: Callable[..., Trained],
+def _step(
     start: ModelRef,
     rows: Sequence[Any],
+    kind: str,
     settings: Settings,
     folder: Path,
     seed: int,
-) -> Trained:
-    few = {"batch_size": len(rows), "micro_batch_size": None, "max_steps": 2}
-    quiet: dict[str, Any] = {"checkpoint_every": None, "report_to": ()}
-    _forget_peak()
+    progress: Progress,
+    launcher: Launcher,
+) -> Step:
+    _, micro = settings.share(launcher.processes)
+    twice = settings.model_copy(
+        update={
+            "batch_size": micro * launcher.processes,
+            "micro_batch_size": micro,
+            "max_steps": 2,
+            "checkpoint_every": None,
+            "report_to": (),
+        }
+    )
+    job = Job(start, twice, folder, "pilot", seed, progress, "", launcher, rehearsal=True)
+    perform: Callable[[Job, str, Sequence[Any]], Trained]
+    perform = import_module("training.launch").perform
     try:
-        return train(start, rows, settings.model_copy(update=few | quiet), folder, "pilot", seed)
+        found: dict[str, Any] = dict(perform(job, kind, rows).metrics)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _step(made: Trained, rows: int, tokens: int) -> Step:
-    seconds = made.metrics["seconds"]
-    assert isinstance(seconds, float), "a training says how long it took"
-    device = str(made.metrics["device"])
-    return Step(seconds / 2, rows, tokens, _peak(device), device, processes=1)
-
-
-def _forget_peak() -> None:
-    torch = import_module("torch")
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _peak(device: str) -> int:
-    """The most bytes: of a GPU those of its tensors, else all that this process ever held."""
-    if device.startswith("cuda"):
-        return int(import_module("torch").cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Step(
+        seconds=found["last_step_seconds"],
+        rows=found["pairs_trained" if kind == "dpo" else "rows_trained"],
+        tokens=found["tokens"],
+        peak_memory=found["peak_memory"],
+        device=found["device"],
+        processes=launcher.processes,
+    )

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from harness.errors import ConfigError
 from harness.records import Record
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -35,13 +36,33 @@ class Launcher(Record):
 
     name: Literal["in_process", "accelerate", "ray"] = "in_process"
     """`accelerate`: one node, by `accelerate launch`; `ray`: a cluster, by Ray Train."""
-    processes: int = Field(1, ge=1)
+    processes: int = Field(default=1, ge=1)
     """In all, one a GPU."""
     strategy: Literal["ddp", "fsdp2", "zero3"] = "ddp"
     """`ddp`: every process holds the whole model. `fsdp2` (torch's own) and `zero3` (DeepSpeed):
     weights, gradients and optimizer state are divided among them."""
     offload: bool = False
     """Keep what `fsdp2` or `zero3` divides in the machine's own memory, at the price of speed."""
+    stalled_after: float = Field(default=3600.0, gt=0)
+    """Seconds without a step, or another sign of life, after which the processes are ended."""
+    restarts: int = Field(default=3, ge=0)
+    """How often `ray` starts again from the last checkpoint when a worker or a node dies."""
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        if self.name == "in_process" and (self.processes > 1 or self.strategy != "ddp"):
+            raise ValueError(
+                f"launcher in_process is one process that holds the whole model, and processes = "
+                f'{self.processes}, strategy = "{self.strategy}" were asked for; '
+                'name = "accelerate" (one node) or "ray" (a cluster) starts more'
+            )
+        if self.offload and self.strategy == "ddp":
+            raise ValueError('offload moves what is divided, and strategy = "ddp" divides nothing')
+        return self
+
+
+IN_PROCESS = Launcher()
+"""Where trainings run unless a request says otherwise."""
 
 
 class Settings(Record):
@@ -100,3 +121,26 @@ class Settings(Record):
                 f"{self.micro_batch_size}"
             )
         return self
+
+    def share(self, processes: int) -> tuple[int, int]:
+        """Divide an update's rows.
+
+        Returns:
+            Rows of an update that each process takes, and how many of them at once.
+
+        Raises:
+            ConfigError: they do not divide.
+        """
+        if self.batch_size % processes:
+            raise ConfigError(
+                f"batch_size {self.batch_size} cannot be divided among {processes} processes; "
+                "make it a multiple of launcher.processes"
+            )
+        share = self.batch_size // processes
+        micro = min(self.micro_batch_size or share, share)
+        if share % micro:
+            raise ConfigError(
+                f"each of {processes} processes takes {share} rows of batch_size "
+                f"{self.batch_size}, which is no multiple of micro_batch_size {micro}"
+            )
+        return share, micro

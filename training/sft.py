@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.records import ModelRef
 from training.job import Job, Progress, Trained, unwatched
-from training.settings import Settings
+from training.settings import IN_PROCESS, Launcher, Settings
 
 
 class SFT(Settings):
@@ -40,6 +40,7 @@ def fine_tune(
     seed: int,
     progress: Progress = unwatched,
     run: str = "",
+    launcher: Launcher = IN_PROCESS,
 ) -> Trained:
     """Fine-tune a model, or return what an earlier call made in this folder.
 
@@ -52,18 +53,20 @@ def fine_tune(
         seed: Decides the order of the rows, dropout and LoRA's initial weights.
         progress: Is told after every step.
         run: What the run is called, for trackers.
+        launcher: Which processes do it; an interrupted training may go on in others.
 
     Raises:
         DataError: a row is empty, too long or of another tokenizer, or no row is left.
         StoreError: the folder belongs to another training, or cannot be written.
-        HarnessError: the loss is no longer a number.
+        HarnessError: the loss is no longer a number, or processes died or hung.
     """
-    job = Job(start, settings, folder, name, seed, progress, run)
+    job = Job(start, settings, folder, name, seed, progress, run, launcher)
     rows = [(example.prompt_ids, example.completion_ids) for example in examples]
 
     def work() -> Trained:
-        # By name, because TRL takes seconds to import and a finished training needs none of it.
-        train: Callable[[Job, Sequence[Example]], Trained] = import_module("training.trl_sft").train
-        return train(job, examples)
+        # By name: the processes of a training import this module.
+        perform: Callable[[Job, str, Sequence[object]], Trained]
+        perform = import_module("training.launch").perform
+        return perform(job, "sft", examples)
 
     return job.once(rows, work)

@@ -10,21 +10,26 @@ Tests compare the losses with the stock trainer's.
 """
 
 import copy
+import math
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
-from datasets import Dataset, concatenate_datasets
+import torch
+from datasets import Dataset
 from pydantic import JsonValue
+from transformers import TrainerCallback
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from training.batches import LengthGrouped
 from training.dpo import DPO, PreferencePair
-from training.fitting import fitting
+from training.fitting import fitting, longest
 from training.job import Job, Trained
+from training.loader import Batch, dealt
+from training.reference import kept, references
 from training.target_head import score_targets_only
-from training.trl_loop import Watch, arguments, curve, peft_config, run, tidily, whole
+from training.trl_loop import Together, arguments, curve, peft_config, run, tidily, whole
 from training.weights import load
 
 _CURVES = (
@@ -33,49 +38,96 @@ _CURVES = (
 )
 
 
-class _ExactPairs(DPOTrainer):
+class _ExactPairs(Together, DPOTrainer):
     """On token ids, with reference log-probabilities of the very model that is trained."""
 
-    job: Job
-    reference_seconds: float
+    references: Sequence[tuple[float, float]]
+    """Of each pair's chosen and rejected completion; known before the first step."""
 
     def __init__(self, job: Job, **kwargs: Any) -> None:
         self.job = job
-        super().__init__(**kwargs)
+        self.reference = _Reference(self)
+        super().__init__(callbacks=[self.reference], **kwargs)
+        self._gather = self.accelerator.gather
+        self.accelerator.gather = self._gather_counted
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         """Keep the ids: there is no text to tokenize."""
         return dataset
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Any:
-        """Add two columns, in batches of like length; dropout and adapters are off."""
+        """Leave it until the model is where it will be trained, divided or not."""
+        self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
+        return dataset
+
+    def get_train_dataloader(self) -> Any:
+        """Deal out the pairs, with what the reference said about them."""
+        dataset: Any = self.train_dataset
+
+        def collate(places: list[int], counts: bool) -> Batch:
+            names = ("ref_chosen_logps", "ref_rejected_logps")
+            known = [dict(zip(names, self.references[place], strict=True)) for place in places]
+            rows = [dataset[place] | more for place, more in zip(places, known, strict=True)]
+            return {**self.data_collator(rows), "counted": len(places) if counts else 0}
+
+        return dealt(self.job, _lengths(dataset), collate, self.args.dataloader_pin_memory)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> None:
+        """Count an update's pairs and chosen tokens over all processes."""
+        mine = [[batch["counted"], _chosen_tokens(batch)] for batch in batch_samples]
+        counts = self._gather(torch.tensor(mine, device=device)).view(-1, len(mine), 2)
+        self._pairs, self._tokens = counts.sum((0, 1)).tolist()
+        self._uneven = bool((counts[:, :, 0] != counts[0, :, 0]).any())
+
+    def compute_loss(self, model: Any, inputs: Batch, *args: Any, **kwargs: Any) -> Any:
+        """Let every pair of an update count alike, in whatever micro batch and process it is.
+
+        TRL takes the mean of a micro batch, and then the mean of those means.
+        """
+        self._counted = inputs.pop("counted")
+        parts = self.accelerator.num_processes * self.current_gradient_accumulation_steps
+        tokens = _chosen_tokens(inputs) if self._counted else 0
+        settings = cast(DPO, self.job.settings)
+        weights = [
+            self._counted / self._pairs * parts,
+            settings.nll_weight * tokens / self._tokens * parts,
+        ]
+        self.loss_weights = weights[: len(self.loss_types)]
+        compute: Any = super().compute_loss
+        return compute(model, inputs, *args, **kwargs)
+
+    def _gather_counted(self, tensor: Any) -> Any:
+        """Gather a figure of each pair where processes have unequally many."""
+        if not self._uneven or tensor.ndim == 0:
+            return self._gather(tensor)
+        mine = tensor[: self._counted]
+        everyone = self._gather(self.accelerator.pad_across_processes(mine, pad_index=math.nan))
+        return everyone[~everyone.isnan()]
+
+
+class _Reference(TrainerCallback):
+    """Asks the model itself, where it will be trained and before its first step."""
+
+    def __init__(self, trainer: _ExactPairs) -> None:
+        self._trainer = trainer
+        self.seconds = 0.0
+
+    def on_init_end(self, *_: Any, **__: Any) -> None:
+        """Keep TRL from loading the reference as a second model, as it does under FSDP."""
+        self._trainer.is_fsdp_enabled = False
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Compute the log-probabilities, or read what an interrupted training had computed."""
         began = time.perf_counter()
-        lengths = _lengths(dataset)
-        places = sorted(range(len(dataset)), key=lambda place: lengths[place])
-        chosen, rejected = [0.0] * len(dataset), [0.0] * len(dataset)
-        model: Any = self.model
-        compute: Any = self.compute_ref_log_probs
-        score_targets_only(model)
-        model.eval()
-        for first in range(0, len(places), batch_size):
-            some = places[first : first + batch_size]
-            batch = self._prepare_inputs(self.data_collator([dataset[i] for i in some]))
-            better, worse = compute(model, batch)
-            for place, a, b in zip(some, better.tolist(), worse.tolist(), strict=True):
-                chosen[place], rejected[place] = a, b
-            self.job.progress("reference", first + len(some), len(places))
-        self.reference_seconds = time.perf_counter() - began
-        columns = Dataset.from_dict({"ref_chosen_logps": chosen, "ref_rejected_logps": rejected})
-        return concatenate_datasets([dataset, columns], axis=1)
+        trainer = self._trainer
+        trainer.references = references(trainer.job, trainer, _lengths(trainer.train_dataset))
+        self.seconds = time.perf_counter() - began
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        """Order the pairs as an interruption does not change it."""
-        return LengthGrouped(
-            _lengths(self.train_dataset), self.job.settings.batch_size, self.job.seed
-        )
 
-    def _send_telemetry(self) -> None:
-        """Tell nobody: nothing leaves the machine unless a request names a tracker."""
+def _chosen_tokens(batch: Batch) -> int:
+    """Count those that are predicted; the first half of a batch is the chosen completions."""
+    mask: torch.Tensor = batch["completion_mask"]
+    return int(mask[: len(mask) // 2, 1:].sum())
 
 
 def _lengths(dataset: Any) -> list[int]:
@@ -87,16 +139,16 @@ def _lengths(dataset: Any) -> list[int]:
 
 
 @tidily()
-def train(job: Job, settings: DPO, pairs: Sequence[PreferencePair]) -> Trained:
+def train(job: Job, pairs: Sequence[PreferencePair]) -> Trained:
     """Train `job.start` on the pairs; see `training.dpo.prefer`."""
     began = time.perf_counter()
+    settings = cast(DPO, job.settings)
     start = load(job.start, settings)
-    kept = fitting(
-        [(pair.prompt_ids, pair.chosen_ids, pair.rejected_ids) for pair in pairs],
-        start.limits,
-        drop_too_long=settings.too_long == "drop",
-    )
-    rows = [pairs[place] for place in kept]
+    asked = [(pair.prompt_ids, pair.chosen_ids, pair.rejected_ids) for pair in pairs]
+    left = fitting(asked, start.limits, drop_too_long=settings.too_long == "drop")
+    if job.rehearsal:
+        left = longest(asked, left, settings.batch_size)
+    rows = [pairs[place] for place in left]
     trainer = _ExactPairs(
         job,
         model=start.model,
@@ -104,7 +156,6 @@ def train(job: Job, settings: DPO, pairs: Sequence[PreferencePair]) -> Trained:
             **arguments(job, len(rows)),
             beta=settings.beta,
             loss_type=[settings.loss_type, *(["sft"] if settings.nll_weight else [])],
-            loss_weights=[1.0, *([settings.nll_weight] if settings.nll_weight else [])],
             precompute_ref_log_probs=True,
             # Dropout is set on the model already, and the reference pass leaves it out.
             disable_dropout=False,
@@ -118,19 +169,31 @@ def train(job: Job, settings: DPO, pairs: Sequence[PreferencePair]) -> Trained:
         ),
         processing_class=copy.deepcopy(start.tokenizer),
         peft_config=peft_config(job),
-        callbacks=[Watch(job, start)],
     )
+    model: Any = trainer.model
+    score_targets_only(model)
     metrics: dict[str, JsonValue] = {
         "pairs_in": len(pairs),
         "pairs_too_long": len(pairs) - len(rows),
         "pairs_trained": whole(trainer, len(rows)),
         "chosen_tokens": sum(len(row.chosen_ids) for row in rows),
         "rejected_tokens": sum(len(row.rejected_ids) for row in rows),
-        "startup_seconds": time.perf_counter() - began - trainer.reference_seconds,
-        "reference_seconds": trainer.reference_seconds,
+        "tokens": sum(
+            2 * len(row.prompt_ids) + len(row.chosen_ids) + len(row.rejected_ids) for row in rows
+        ),
+        "startup_seconds": time.perf_counter() - began,
     }
-    trained = run(job, start, trainer, metrics)
+    # Without them there was no first step.
+    trained = run(job, start, trainer, metrics, resumable=kept(job).exists())
+    reference = trainer.reference.seconds
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
-    trained.metrics["curves"] = {key: curve(logs, key) for key in _CURVES}
-    trained.metrics["chosen_logps_change"] = logs[-1]["rewards/chosen"] / settings.beta
-    return trained
+    return replace(
+        trained,
+        metrics={
+            **trained.metrics,
+            "seconds": cast(float, trained.metrics["seconds"]) - reference,
+            "reference_seconds": reference,
+            "curves": {key: curve(logs, key) for key in _CURVES},
+            "chosen_logps_change": logs[-1]["rewards/chosen"] / settings.beta,
+        },
+    )

@@ -11,6 +11,7 @@ import gc
 import json
 import logging
 import math
+import resource
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 from pydantic import JsonValue
 from safetensors import SafetensorError
 from transformers import (
@@ -36,6 +39,7 @@ from harness.errors import ConfigError, HarnessError
 from harness.records import ModelRef
 from training.job import Job, Trained, unwritable, writing
 from training.lora import configuration
+from training.strategy import divided
 from training.weights import Start, save
 
 _POINTS = 50
@@ -50,16 +54,17 @@ def arguments(job: Job, rows: int) -> dict[str, Any]:
         rows: How many are trained on.
 
     Raises:
-        ConfigError: several GPUs are visible, and TRL trains on one a process.
+        ConfigError: several GPUs are visible to one process, and TRL trains on one a process.
     """
     settings = job.settings
     gpu = torch.cuda.is_available()
-    if gpu and torch.cuda.device_count() > 1:
+    if gpu and job.launcher.name == "in_process" and torch.cuda.device_count() > 1:
         raise ConfigError(
-            f"training uses one GPU and {torch.cuda.device_count()} are visible; "
-            "choose one, e.g. CUDA_VISIBLE_DEVICES=0"
+            f"training uses one GPU and {torch.cuda.device_count()} are visible; choose one, e.g. "
+            'CUDA_VISIBLE_DEVICES=0, or use them all: launcher = { name = "accelerate", '
+            f"processes = {torch.cuda.device_count()} }}"
         )
-    micro = settings.micro_batch_size or settings.batch_size
+    share, micro = settings.share(job.launcher.processes)
     steps = steps_of(job, rows)
     schedule: dict[str, tuple[str, dict[str, float]]] = {
         "cosine": ("cosine_with_min_lr", {"min_lr": settings.final_learning_rate}),
@@ -73,10 +78,10 @@ def arguments(job: Job, rows: int) -> dict[str, Any]:
         "seed": job.seed,
         "use_cpu": not gpu,
         "bf16": gpu and settings.precision != "float32",
-        "gradient_checkpointing": gpu and settings.gradient_checkpointing,
         "dataloader_pin_memory": gpu,
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": settings.batch_size // micro,
+        "gradient_accumulation_steps": share // micro,
+        "ddp_timeout": int(job.launcher.stalled_after),
         "max_steps": steps,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": scheduler,
@@ -98,6 +103,7 @@ def arguments(job: Job, rows: int) -> dict[str, Any]:
         "disable_tqdm": True,
         # Lengths are checked beforehand; TRL would cut rows or drop them without a word.
         "max_length": None,
+        **divided(job.launcher, settings, gpu),
     }
 
 
@@ -126,12 +132,39 @@ def peft_config(job: Job) -> Any:
     return None if job.settings.lora is None else configuration(job.settings.lora)
 
 
+class Together:
+    """What both trainers do where several processes train one model. Comes before TRL's class."""
+
+    accelerator: Accelerator
+    is_deepspeed_enabled: bool
+
+    def save_model(self, *args: Any, **kwargs: Any) -> None:
+        """Leave it to DeepSpeed's own checkpoint, which has the weights already, divided."""
+        if not self.is_deepspeed_enabled:
+            super().save_model(*args, **kwargs)  # type: ignore[misc]
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Wait for all: the first process's last file says that a checkpoint is whole."""
+        super()._save_rng_state(output_dir)  # type: ignore[misc]
+        self.accelerator.wait_for_everyone()
+
+    def _send_telemetry(self) -> None:
+        """Tell nobody: nothing leaves the machine unless a request names a tracker."""
+
+
 class Watch(TrainerCallback):
     """Reports progress, keeps models on the way, and stops when the loss is no number."""
 
     def __init__(self, job: Job, start: Start) -> None:
         self._job = job
         self._start = start
+        self._began = 0.0
+        self.step_seconds = 0.0
+        """Of the last step."""
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Take the time."""
+        self._began = time.perf_counter()
 
     def on_step_end(
         self,
@@ -141,7 +174,9 @@ class Watch(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Tell how far it is; keep the model where it is due."""
-        self._job.progress(f"train {self._job.name}", state.global_step, state.max_steps)
+        self.step_seconds = time.perf_counter() - self._began
+        if state.is_world_process_zero:
+            self._job.progress(f"train {self._job.name}", state.global_step, state.max_steps)
         every = self._job.settings.checkpoint_every
         due = every is not None and state.global_step % every == 0
         if due:
@@ -179,6 +214,13 @@ def tidily() -> Iterator[None]:
         speaker.addFilter(_concerns_somebody)
     try:
         yield
+    except torch.OutOfMemoryError as error:
+        held = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        raise HarnessError(
+            f"the GPU's memory ({held / 1e9:.0f} GB) does not hold this training; lower "
+            "micro_batch_size or max_length, set gradient_checkpointing or lora, or divide the "
+            'model: launcher = { name = "accelerate", strategy = "fsdp2", processes = ... }'
+        ) from error
     finally:
         for speaker in speakers:
             speaker.removeFilter(_concerns_somebody)
@@ -203,7 +245,13 @@ def _concerns_somebody(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(_NOBODYS)
 
 
-def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue]) -> Trained:
+def run(
+    job: Job,
+    start: Start,
+    trainer: Trainer,
+    metrics: dict[str, JsonValue],
+    resumable: bool = True,
+) -> Trained:
     """Train, from the last checkpoint where there is one, and save the model.
 
     Args:
@@ -211,14 +259,20 @@ def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue])
         start: What `trainer` was given.
         trainer: Ready to train.
         metrics: What is known already; the training adds its own.
+        resumable: Whether a checkpoint, if there is one, can be continued.
     """
     trainer.remove_callback(PrinterCallback)
+    watch = Watch(job, start)
+    trainer.add_callback(watch)
+    state = [_last_state(job.unfinished) if resumable else None]
+    broadcast_object_list(state)  # so that all processes continue from the same
     began = time.perf_counter()
     with _writing_states(job.unfinished):
-        trainer.train(resume_from_checkpoint=_last_state(job.unfinished))
+        trainer.train(resume_from_checkpoint=state[0])
     seconds = time.perf_counter() - began
     model: Any = trainer.model
-    save(model, start, job.settings, job.weights)
+    if not job.rehearsal:
+        save(model, start, job.settings, job.weights)
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     kept = sorted(job.checkpoints.glob("step-*[0-9]"))
     return Trained(
@@ -226,7 +280,7 @@ def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue])
             name=job.name,
             location=str(job.weights),
             parent=job.start.name,
-            fingerprint=fingerprint(str(job.weights)),
+            fingerprint=_fingerprint(job),
         ),
         checkpoints=tuple(kept),
         metrics={
@@ -234,13 +288,34 @@ def run(job: Job, start: Start, trainer: Trainer, metrics: dict[str, JsonValue])
             "steps": trainer.state.global_step,
             "final_loss": logs[-1]["loss"],
             "losses": curve(logs, "loss"),
+            "grad_norms": curve(logs, "grad_norm"),
             "seconds": seconds,
+            "last_step_seconds": watch.step_seconds,
             "device": str(trainer.args.device),
+            "processes": job.launcher.processes,
+            "peak_memory": peak_memory(),
             "precision": job.settings.precision
             if trainer.args.bf16
             else str(start.model.dtype).removeprefix("torch."),
         },
     )
+
+
+def peak_memory() -> int:
+    """Find the most bytes that one process has held: of its GPU's memory, or on a CPU at all."""
+    if torch.cuda.is_available():
+        mine = torch.cuda.max_memory_allocated()
+    else:
+        mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    held: list[int] = gather_object([mine])
+    return max(held)
+
+
+def _fingerprint(job: Job) -> str | None:
+    """Hash the weights, in the one process whose word counts."""
+    if job.rehearsal or not PartialState().is_main_process:
+        return None
+    return fingerprint(str(job.weights))
 
 
 def curve(logs: list[dict[str, float]], key: str) -> list[JsonValue]:
@@ -269,7 +344,8 @@ def _last_state(folder: Path) -> str | None:
         try:
             json.loads((state / "trainer_state.json").read_text())  # the last file to be written
         except (OSError, ValueError):
-            shutil.rmtree(state, ignore_errors=True)
+            if PartialState().is_main_process:
+                shutil.rmtree(state, ignore_errors=True)
         else:
             return str(state)
     return None

@@ -16,26 +16,35 @@ from pydantic import JsonValue
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from training.batches import LengthGrouped
-from training.fitting import fitting
+from training.fitting import fitting, longest
 from training.job import Job, Trained
+from training.loader import Batch, dealt
 from training.sft import Example
 from training.target_head import score_targets_only
-from training.trl_loop import Watch, arguments, peft_config, run, tidily, whole
+from training.trl_loop import Together, arguments, peft_config, run, tidily, whole
 from training.weights import load
 
 
-class _TargetsOnly(SFTTrainer):
-    """With rows in an order that an interruption does not change."""
+class _TargetsOnly(Together, SFTTrainer):
+    """With rows in an order that neither an interruption nor more processes change."""
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+    def __init__(self, job: Job, **kwargs: Any) -> None:
+        self.job = job
+        super().__init__(**kwargs)
+
+    def get_train_dataloader(self) -> Any:
+        """Deal out the rows."""
         dataset: Any = self.train_dataset
-        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        lengths = [len(ids) for ids in dataset["input_ids"]]
-        return LengthGrouped(lengths, batch, self.args.seed)
+        collator: Any = self.data_collator
 
-    def _send_telemetry(self) -> None:
-        """Tell nobody: nothing leaves the machine unless a request names a tracker."""
+        def collate(places: list[int], counts: bool) -> Batch:
+            batch: Batch = collator([dataset[place] for place in places])
+            if not counts:
+                batch["labels"].fill_(-100)
+            return batch
+
+        lengths = [len(ids) for ids in dataset["input_ids"]]
+        return dealt(self.job, lengths, collate, self.args.dataloader_pin_memory)
 
 
 @tidily()
@@ -43,13 +52,13 @@ def train(job: Job, examples: Sequence[Example]) -> Trained:
     """Fine-tune `job.start` on the examples; see `training.sft.fine_tune`."""
     began = time.perf_counter()
     start = load(job.start, job.settings)
-    kept = fitting(
-        [(example.prompt_ids, example.completion_ids) for example in examples],
-        start.limits,
-        drop_too_long=job.settings.too_long == "drop",
-    )
+    asked = [(example.prompt_ids, example.completion_ids) for example in examples]
+    kept = fitting(asked, start.limits, drop_too_long=job.settings.too_long == "drop")
+    if job.rehearsal:
+        kept = longest(asked, kept, job.settings.batch_size)
     rows = [examples[place] for place in kept]
     trainer = _TargetsOnly(
+        job,
         model=start.model,
         args=SFTConfig(
             **arguments(job, len(rows)),
@@ -64,7 +73,6 @@ def train(job: Job, examples: Sequence[Example]) -> Trained:
         ),
         processing_class=copy.deepcopy(start.tokenizer),
         peft_config=peft_config(job),
-        callbacks=[Watch(job, start)],
     )
     model: Any = trainer.model
     score_targets_only(model)

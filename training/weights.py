@@ -11,11 +11,13 @@ silently on whoever generates next, are left out.
 
 import copy
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -31,8 +33,9 @@ from harness.checkpoints import identified, is_adapter, locate, pad_id
 from harness.errors import DataError, HarnessError
 from harness.records import ModelRef
 from training.fitting import Limits
+from training.gathering import weights
 from training.job import aside, unwritable
-from training.lora import base_of, merged, merged_state
+from training.lora import base_of, merged, merged_weights
 from training.settings import Settings
 
 _DROPOUTS = (
@@ -136,6 +139,8 @@ def _set_dropout(config: PreTrainedConfig, rate: float) -> list[str]:
 def save(model: PreTrainedModel, start: Start, settings: Settings, folder: Path) -> None:
     """Save a trained model; the folder appears only when it is whole.
 
+    Of several processes all must call it; the first one writes.
+
     Args:
         model: The trained model, wrapped by peft where `settings.lora` is set; it stays as it is.
         start: What it was trained from.
@@ -146,37 +151,40 @@ def save(model: PreTrainedModel, start: Start, settings: Settings, folder: Path)
         HarnessError: a weight is not a finite number.
         StoreError: the folder cannot be written.
     """
-    dtype = getattr(torch, settings.dtype)
     base: Any = model
-    state = model.state_dict()
-    if settings.lora is not None:
+    adapter = settings.lora is not None and settings.lora.save == "adapter"
+    if settings.lora is not None and not adapter:
         base = base.get_base_model()
-        if settings.lora.save == "merged":
-            state = merged_state(base)
-    broken = [name for name, weight in state.items() if not torch.isfinite(weight).all()]
-    if broken:
-        raise HarnessError(f"training diverged: {broken[0]} is not finite; lower learning_rate")
-    try:
-        with aside(folder) as partial:
-            if settings.lora is not None and settings.lora.save == "adapter":
-                model.save_pretrained(partial)
-            else:
-                base.save_pretrained(partial, state_dict=_cast(state, dtype))
-                config = copy.deepcopy(start.config)
-                config.dtype = settings.dtype
-                config.save_pretrained(partial)
-                start.generation.save_pretrained(partial)
-            start.tokenizer.save_pretrained(partial)
-    except SafetensorError as error:
-        raise unwritable(folder, str(error)) from error
+        state = _kept(merged_weights(base), settings)
+    else:
+        state = _kept(weights(model, containing=".lora_" if adapter else ""), settings)
+    if PartialState().is_main_process:
+        try:
+            with aside(folder) as partial:
+                base.save_pretrained(partial, state_dict=state)
+                if not adapter:
+                    config = copy.deepcopy(start.config)
+                    config.dtype = settings.dtype
+                    config.save_pretrained(partial)
+                    start.generation.save_pretrained(partial)
+                start.tokenizer.save_pretrained(partial)
+        except SafetensorError as error:
+            raise unwritable(folder, str(error)) from error
+    PartialState().wait_for_everyone()
 
 
-def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Cast the weights, tied ones into the same tensor, by which they are known as tied."""
-    done: dict[tuple[int, torch.Size], torch.Tensor] = {}
-    return {
-        name: done.setdefault((weight.data_ptr(), weight.shape), weight.to(dtype))
-        if weight.is_floating_point()
-        else weight
-        for name, weight in state.items()
-    }
+def _kept(
+    whole: Iterable[tuple[list[str], torch.Tensor]], settings: Settings
+) -> dict[str, torch.Tensor]:
+    """Check the weights in every process, and cast and keep them in the one that writes."""
+    writes = PartialState().is_main_process
+    dtype = getattr(torch, settings.dtype)
+    state: dict[str, torch.Tensor] = {}
+    for names, weight in whole:
+        if not torch.isfinite(weight).all():
+            raise HarnessError(f"training diverged: {names[0]} is not finite; lower learning_rate")
+        if writes:
+            cast = weight.to(dtype) if weight.is_floating_point() else weight
+            # Tied ones share a tensor, by which they are known as tied.
+            state |= dict.fromkeys(names, cast.cpu())
+    return state

@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.batches import LengthGrouped, order
+from training.batches import Shares, idle, order
 
 
 @given(
@@ -39,9 +39,42 @@ def test_batches_need_little_padding() -> None:
     assert sum(map(sum, shuffled)) / sum(max(b) * len(b) for b in shuffled) < 0.75
 
 
-def test_a_data_loader_tells_the_sampler_its_epoch() -> None:
-    sampler = LengthGrouped([3, 1, 2, 5], 2, seed=0)
+@given(
+    rows=st.integers(1, 60),
+    batch=st.sampled_from([(8, 1, 8), (8, 2, 2), (8, 4, 2), (12, 3, 2), (6, 6, 1), (4, 2, 1)]),
+    epoch=st.integers(0, 3),
+)
+def test_processes_share_each_update_of_one_process(
+    rows: int, batch: tuple[int, int, int], epoch: int
+) -> None:
+    size, processes, micro = batch
+    lengths = [random.Random(rows).randint(5, 60) for _ in range(rows)]
+    alone = order(lengths, size, 7, epoch)
+    shares = [Shares(lengths, size, micro, 7, process, processes) for process in range(processes)]
+    for share in shares:
+        share.set_epoch(epoch)
+    taken = [list(share) for share in shares]
+
+    steps = -(-size // processes) // micro
+    assert {len(share) for share in shares} == {len(taken[0])}
+    assert {len(mine) for mine in taken} == {len(taken[0])}  # or one would wait for ever
+    for number, first in enumerate(range(0, rows, size)):
+        update = [batch for mine in taken for batch in mine[number * steps :][:steps]]
+        assert all(0 < len(batch) <= micro for batch in update)
+        idle = [batch for batch in update if batch[0] < 0]
+        assert all(len(batch) == 1 for batch in idle)
+        working = [place for batch in update if batch not in idle for place in batch]
+        assert sorted(working) == sorted(alone[first : first + size])
+
+
+def test_one_process_takes_its_rows_in_order() -> None:
+    sampler = Shares([3, 1, 2, 5, 4], 4, 2, seed=0)
     sampler.set_epoch(2)
 
-    assert list(sampler) == order([3, 1, 2, 5], 2, 0, 2)
-    assert len(sampler) == 4
+    assert [place for batch in sampler for place in batch] == order([3, 1, 2, 5, 4], 4, 0, 2)
+    assert len(sampler) == 3
+
+
+def test_an_idle_row_can_be_told_and_found() -> None:
+    assert [idle(place) for place in (0, 5)] == [-1, -6]
+    assert idle(idle(5)) == 5

@@ -58,6 +58,7 @@ def imitate(
             workspace.seed,
             workspace.progress,
             workspace.run,
+            settings.launcher,
         )
 
 

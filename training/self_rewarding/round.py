@@ -113,4 +113,5 @@ class Round:
                 self.workspace.seed,
                 self.workspace.progress,
                 self.workspace.run,
+                self.config.launcher,
             )

@@ -12,7 +12,7 @@ from harness.protocols import Sampling
 from harness.records import Record
 from training.dpo import DPO
 from training.self_rewarding.propose import Proposing
-from training.settings import Launcher
+from training.settings import IN_PROCESS, Launcher
 from training.sft import SFT
 
 
@@ -98,8 +98,6 @@ class SelfRewardingSettings(Record):
     of the same name too."""
     sft: SFT
     dpo: DPO
-    launcher: Launcher = Field(default_factory=lambda: Launcher(processes=1))
-    """Where both run."""
     proposing: Proposing = Proposing()
     candidates: Draw = Draw(n=4)
     judging: Draw = Draw(n=3, max_tokens=512)
@@ -110,6 +108,8 @@ class SelfRewardingSettings(Record):
     were judged perfect."""
     guards: Guards = Guards()
     selection: Selection | None = None
+    launcher: Launcher = IN_PROCESS
+    """Where `sft` and `dpo` run; it may change in a run that goes on."""
 
     @property
     def held_out(self) -> tuple[str, ...]:

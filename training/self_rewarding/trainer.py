@@ -19,7 +19,7 @@ from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
 from harness.protocols import Improvement, PlannedTraining, Prompt, Request, Tried, Workspace
 from harness.records import ModelRef, StageResult
-from training import tracking
+from training import requirements, tracking
 from training.job import Trained
 from training.self_rewarding import judging, positives, seeds, selection, trial
 from training.self_rewarding.guards import Watch
@@ -56,7 +56,8 @@ class SelfRewarding:
         tracking.check((*config.sft.report_to, *config.dpo.report_to))
 
     def check(self, model: ModelRef, seed: int, iterations: int) -> None:
-        """Read the seeds, and find out whether the model's tokenizer and context will do."""
+        """Read the seeds, and find out whether tokenizer, context and launcher will do."""
+        requirements.check(self.config.launcher, self.config.sft, self.config.dpo)
         human = seeds.load(self.config.seeds, self.config.held_out, seed)
         if self.config.seeds.annotator == "data":
             seeds.annotations(human.eft)
@@ -158,6 +159,7 @@ class SelfRewarding:
                 workspace.seed,
                 workspace.progress,
                 workspace.run,
+                self.config.launcher,
             )
 
     def _annotate(
