@@ -373,13 +373,13 @@ def lesson_of(settings: Settings, launcher: Launcher, rows: int, longest: int) -
         1, math.ceil(settings.epochs * math.ceil(rows / settings.batch_size))
     )
     every = settings.checkpoint_every
-    share = max(1, settings.batch_size // launcher.processes)
+    _, micro = settings.share(launcher.processes)
     lora = settings.lora
     named = lora.target_modules if lora else "all-linear"
     return Lesson(
         updates=updates,
         batch_size=settings.batch_size,
-        micro_batch_size=min(settings.micro_batch_size or share, share),
+        micro_batch_size=micro,
         sequences=2 if prefers else 1,
         longest=min(longest, settings.max_length or longest),
         epochs=updates * settings.batch_size / rows if settings.max_steps else settings.epochs,

@@ -8,14 +8,12 @@ longest.
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from harness.data.examples import Demonstration, RankedGroup
-from harness.errors import HarnessError
 from harness.judge import Rubric
 from harness.protocols import Lesson, Request, Tried, user
 from harness.records import ModelRef
@@ -126,20 +124,15 @@ class _Trial:
         settings: Settings,
         length: Callable[[Any], int],
     ) -> Tried:
-        out_of_memory: type[Exception] = import_module("torch").OutOfMemoryError
         fitting = [row for row in rows if length(row) <= (settings.max_length or length(row))]
-        try:
-            step = longest_step(
-                self._model, fitting, settings, self._folder / "longest", self._seed,
-                launcher=self._settings.launcher,
-            )  # fmt: skip
-        except out_of_memory as error:
-            raise HarnessError(
-                f"{part} does not fit: its longest step, rows of up to "
-                f"{max(map(length, fitting))} tokens, runs out of memory "
-                f"({str(error).partition('.')[0]}); give a smaller micro_batch_size or max_length, "
-                "gradient_checkpointing = true, lora, or a launcher with more processes"
-            ) from error
+        step = longest_step(
+            self._model,
+            fitting,
+            settings,
+            self._folder / "longest",
+            self._seed,
+            launcher=self._settings.launcher,
+        )
         few, whole = self._train(learn, fitting, settings, _FEW)
         updates, seconds = _FEW, _number(few, "seconds")
         made, reference = few, _number(few, "reference_seconds")
@@ -176,7 +169,15 @@ class _Trial:
         folder = self._folder / f"{updates}"
         try:
             taken = _taken(rows, updates * settings.batch_size)
-            made = learn(self._model, taken, few, folder, "pilot", self._seed)
+            made = learn(
+                self._model,
+                taken,
+                few,
+                folder,
+                "pilot",
+                self._seed,
+                launcher=self._settings.launcher,
+            )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return made, time.perf_counter() - began

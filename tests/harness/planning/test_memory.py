@@ -1,0 +1,103 @@
+"""Memory, against published figures and figures worked out by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.planning.hardware import gpu
+from harness.planning.memory import cache_room, serving_need, training_need
+from harness.planning.serving import Serving, serving, spread
+from harness.planning.shapes import shape_of
+from harness.protocols import Lesson
+from harness.records import ModelRef
+
+LLAMA_7B = shape_of(ModelRef(location="meta-llama/Llama-2-7b-hf"))
+LLAMA_70B = shape_of(ModelRef(location="meta-llama/Llama-2-70b-hf"))
+H100 = gpu("H100")
+LESSON = Lesson(
+    updates=100,
+    batch_size=16,
+    micro_batch_size=1,
+    sequences=1,
+    longest=1024,
+    epochs=1.0,
+    reference=False,
+    precision="mixed",
+    gradient_checkpointing=True,
+    lora=None,
+    lora_modules=None,
+    processes=1,
+    strategy="ddp",
+    offload=False,
+    checkpoints=0,
+)
+
+
+def states(need):
+    return sum(need.parts[name] for name in ("weights", "gradients", "optimizer"))
+
+
+def test_states_are_sixteen_bytes_a_parameter_as_zero_has_them():
+    # Rajbhandari et al. 2020, figure 1: 16 bytes a parameter, 1.9 GB of 120 on each of 64 GPUs.
+    alone = training_need(LLAMA_7B, LESSON, H100, "full")
+    assert states(alone) == 16 * LLAMA_7B.parameters
+    divided = replace(LESSON, processes=64, strategy="zero3")
+    assert states(training_need(LLAMA_7B, divided, H100, "full")) == pytest.approx(
+        16 * LLAMA_7B.parameters / 64, rel=1e-6
+    )
+    assert 120e9 / 64 == pytest.approx(1.9e9, rel=0.02)
+
+
+def test_a_7b_model_cannot_be_trained_whole_on_one_80_gb_gpu():
+    need = training_need(LLAMA_7B, LESSON, H100, "full")
+    assert not need.fits
+    assert "fsdp2" in need.remedy
+    assert "lora" in need.remedy
+
+
+def test_under_lora_only_adapters_have_states():
+    lora = replace(LESSON, lora=16, precision="bfloat16")
+    need = training_need(LLAMA_7B, lora, H100, "lora")
+    adapters = LLAMA_7B.adapters(16)
+    assert adapters == 39_976_960  # as peft prints it for Llama-2-7B, r = 16, all linear layers
+    assert need.parts["weights"] == 2 * LLAMA_7B.parameters
+    assert need.parts["optimizer"] == 8 * adapters
+    assert need.fits
+
+
+def test_checkpointing_keeps_one_vector_a_layer_and_token():
+    tokens = 2 * 1 * 1024
+    lesson = replace(LESSON, sequences=2)
+    kept = training_need(LLAMA_7B, lesson, H100, "").parts["activations"]
+    all_of_them = training_need(LLAMA_7B, replace(lesson, gradient_checkpointing=False), H100, "")
+    layer = 34 * tokens * 4096
+    assert kept == 2 * tokens * 4096 * 32 + layer
+    assert all_of_them.parts["activations"] == 32 * layer
+
+
+def test_offloading_leaves_no_state_on_the_gpu():
+    need = training_need(LLAMA_70B, replace(LESSON, offload=True, strategy="fsdp2"), H100, "")
+    assert states(need) == 0
+
+
+def test_a_replica_takes_as_few_gpus_as_hold_the_weights():
+    found = spread(LLAMA_70B, H100, 64, "bfloat16", None)
+    assert (found.tensor_parallel, found.replicas) == (4, 16)
+    assert spread(LLAMA_7B, H100, 64, "bfloat16", None).tensor_parallel == 1
+    assert spread(LLAMA_7B, H100, 64, "bfloat16", 2).replicas == 32
+
+
+def test_what_weights_leave_is_cache():
+    one = Serving("vllm", H100, "bfloat16")
+    assert cache_room(LLAMA_7B, one) == pytest.approx(0.9 * H100.memory - 2 * LLAMA_7B.parameters)
+    need = serving_need(LLAMA_70B, one, 4096, "serving M0")
+    assert not need.fits
+    assert "tensor_parallel" in need.remedy
+    stored = replace(one, dtype="float32")
+    assert 'dtype = "bfloat16"' in serving_need(LLAMA_70B, stored, 4096, "").remedy
+
+
+def test_an_engine_that_spreads_another_has_its_replicas():
+    inner = {"name": "vllm", "tensor_parallel": 2, "replicas": 1}
+    found = serving("ray", {"name": "ray", "engine": inner, "replicas": 3}, H100, "bfloat16")
+    assert (found.engine, found.tensor_parallel, found.replicas, found.gpus) == ("vllm", 2, 3, 6)

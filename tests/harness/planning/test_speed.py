@@ -1,0 +1,97 @@
+"""Seconds by hand: ceilings of round figures, efficiencies of one."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from harness.planning.hardware import Device
+from harness.planning.serving import Serving
+from harness.planning.shapes import Shape
+from harness.planning.speed import (
+    PADDING,
+    TRAINING,
+    UPDATE,
+    ask_seconds,
+    load_seconds,
+    train_seconds,
+)
+from harness.protocols import Work
+from tests.harness.planning.test_memory import LESSON
+
+SHAPE = Shape(2, hidden=10, intermediate=20, heads=2, kv_heads=2, vocabulary=50, context=100)
+DEVICE = Device(
+    "GPU", flops=1e6, bandwidth=1e6, memory=10**9, link=1e6, network=1e5, source="made up"
+)
+EXACT = Serving("vllm", DEVICE, "bfloat16", matrix=1.0, bandwidth=1.0, layer=0.0)
+
+
+def test_reading_takes_two_operations_a_parameter_and_attention():
+    work = Work("p", "score", rows=4, prompt_tokens=40)
+    attention = 4 * 2 * 2 * 10 * 10**2
+    assert ask_seconds(work, SHAPE, EXACT) == pytest.approx(
+        (2 * SHAPE.multiplied * 40 + attention) / 1e6
+    )
+
+
+def test_decoding_is_bound_by_the_weights_that_are_read_for_each_token():
+    fast = replace(EXACT, device=replace(DEVICE, flops=1e30))
+    work = Work("p", "generate", rows=3, prompt_tokens=0, new_tokens=30)
+    each = SHAPE.weights("bfloat16") + 3 * 5 * SHAPE.kv_bytes("bfloat16")
+    assert ask_seconds(work, SHAPE, fast) == pytest.approx(10 * each / 1e6)
+
+
+def test_or_by_the_operations_of_its_rows():
+    wide = replace(EXACT, device=replace(DEVICE, bandwidth=1e30))
+    work = Work("p", "generate", rows=3, prompt_tokens=0, new_tokens=30)
+    operations = 3 * (2 * SHAPE.multiplied + 4 * 2 * 10 * 5)
+    assert ask_seconds(work, SHAPE, wide) == pytest.approx(10 * operations / 1e6)
+
+
+def test_replicas_share_the_rows():
+    work = Work("p", "generate", rows=512, prompt_tokens=5120, new_tokens=5120)
+    one, four = (ask_seconds(work, SHAPE, replace(EXACT, replicas=k)) for k in (1, 4))
+    assert one / four == pytest.approx(2, rel=0.2) or one / four > 2
+
+
+def test_a_batch_is_no_larger_than_the_cache():
+    little = replace(DEVICE, memory=2 * SHAPE.weights("bfloat16"))
+    work = Work("p", "generate", rows=256, prompt_tokens=2560, new_tokens=12_800)
+    assert ask_seconds(work, SHAPE, replace(EXACT, device=little)) > ask_seconds(
+        work, SHAPE, EXACT
+    )
+
+
+def test_training_takes_six_operations_a_parameter_and_token():
+    lesson = replace(LESSON, updates=10, batch_size=4, gradient_checkpointing=False)
+    work = Work("train", "train", rows=40, prompt_tokens=400, lesson=lesson)
+    forward = 2 * SHAPE.multiplied * 400 + 40 * 2 * 2 * 10 * 10**2
+    expected = PADDING * 3 * forward / (1e6 * TRAINING) + 10 * UPDATE
+    assert train_seconds(work, SHAPE, DEVICE) == pytest.approx(expected)
+
+
+def test_recomputing_adds_a_third_and_adapters_save_one():
+    def arithmetic(**changed):
+        lesson = replace(LESSON, updates=10, batch_size=4, **changed)
+        work = Work("train", "train", rows=40, prompt_tokens=400, lesson=lesson)
+        return train_seconds(work, SHAPE, DEVICE) - 10 * UPDATE
+
+    plain = arithmetic(gradient_checkpointing=False)
+    assert arithmetic() / plain == pytest.approx(4 / 3)
+    assert arithmetic(lora=4, gradient_checkpointing=False) / plain == pytest.approx(2 / 3)
+
+
+def test_sharded_training_waits_for_its_weights():
+    lesson = replace(
+        LESSON, updates=10, batch_size=4, processes=4, strategy="fsdp2", micro_batch_size=1
+    )
+    slow = replace(DEVICE, flops=1e30)
+    work = Work("train", "train", rows=40, prompt_tokens=400, lesson=lesson)
+    moved = 10 * (2 * 2 + 2) * SHAPE.parameters  # gathered twice, scattered once, 2 bytes each
+    assert train_seconds(work, SHAPE, slow) == pytest.approx(moved / (0.7 * 1e6) + 10 * UPDATE)
+
+
+def test_work_of_nothing_takes_no_time():
+    assert ask_seconds(Work("p", "generate"), SHAPE, EXACT) == 0
+    assert train_seconds(Work("p", "train", lesson=LESSON), SHAPE, DEVICE) == 0
+    assert math.isfinite(load_seconds(SHAPE, EXACT))
