@@ -1,5 +1,6 @@
 """Marks of a judge on a server are made beside answers and trainings, and nothing else changes."""
 
+import io
 import signal
 import threading
 from collections import Counter
@@ -7,8 +8,10 @@ from functools import partial
 from itertools import count
 
 import pytest
+from rich.console import Console
 
 from example_plugin import Renaming
+from harness import status
 from harness.beside import Halt
 from harness.config import RunConfig
 from harness.engines.scripted import Scripted, prompt_text
@@ -127,15 +130,20 @@ def test_a_model_is_marked_while_the_next_one_is_trained(script, store, monkeypa
     meet = threading.Barrier(2, timeout=60)
     script.judging = once(meet.wait)
     plain, seen = Renaming.improve, []
+    console = Console(file=io.StringIO(), width=100)
 
     def improve(trainer, model, iteration, workspace):
         seen.append(store.stage_result(Stage(iteration=0, kind="evaluate")))
+        status.show(store, console)
         meet.wait()
         return plain(trainer, model, iteration, workspace)
 
     monkeypatch.setattr(Renaming, "improve", improve)
     record = run(request(1), store)
     assert seen == [None], "M0 was not marked when training began"
+    said = console.file.getvalue()
+    assert "1/3  00-evaluate  answered" in said
+    assert "2/3  01-train     under way" in said
     assert all(stage.finished for stage in record.stages)
     assert len(record.stages) == 3
 
