@@ -156,6 +156,33 @@ def test_a_judge_in_the_process_waits_for_its_turn(local, store):
     assert ended.index("judge") == len([one for one in ended if one != "judge"])
 
 
+def test_a_model_that_has_answered_is_not_opened_again(local, store, monkeypatch):
+    def fail(request):
+        raise JudgeUnavailable("it is gone")
+
+    local.judging = fail
+    with pytest.raises(JudgeUnavailable):
+        run(request(0), store)
+    opened, plain = [], Scripted.open
+    monkeypatch.setattr(
+        Scripted, "open", lambda engine, model: (opened.append(model.name), plain(engine, model))[1]
+    )
+    local.judging = lambda request: None
+    record = run(request(0), store)
+    assert opened == ["judge"]
+    assert record.stages[0].model.fingerprint, "it is as exact as when it was open"
+
+    other = Store(store.folder.with_name("other"))
+    local.judging = fail
+    with pytest.raises(JudgeUnavailable):
+        run(request(0), other)
+    local.judging = lambda request: None
+    (other.stage_folder(Stage(iteration=0, kind="evaluate")) / "M0" / "examiner.jsonl").unlink()
+    opened.clear()
+    assert evaluations(run(request(0), other)) == evaluations(record)
+    assert opened == ["M0", "judge"], "answers that are gone are given again"
+
+
 @pytest.mark.parametrize("iterations", [0, 2])
 def test_results_are_those_of_a_judge_in_the_process(iterations, script, store, tmp_path):
     here = evaluations(run(request(iterations), store))
