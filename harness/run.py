@@ -39,6 +39,7 @@ from harness.protocols import (
     Engine,
     Evaluation,
     Inquirer,
+    LoadedModel,
     Remote,
     Report,
     Trainer,
@@ -278,18 +279,36 @@ class Progress:
 
     def _answer(self, stage: Stage, model: ModelRef) -> ModelRef:
         """Do all that needs the model, what is judged first; return its reference, now exact."""
-        with self.engine.open(model) as loaded:
-            for built in sorted(self.bench.evaluations, key=lambda one: not one.plugin.needs_judge):
-                if self.store.evaluation_result(stage, model.name, built.name) is None:
-                    with (
-                        self.store.evaluation_log(stage, model.name, built.name) as log,
-                        self.meter.part(f"{model.name}/{built.name}"),
-                    ):
-                        built.plugin.answer(loaded, log)
-                        if ANSWERED not in log:
-                            log.append(ANSWERED, len(log))
-                self.marking.take(stage, loaded.ref, built)
-            return loaded.ref
+        asked = sorted(self.bench.evaluations, key=lambda built: not built.plugin.needs_judge)
+        owed = [
+            built
+            for built in asked
+            if self.store.evaluation_result(stage, model.name, built.name) is None
+            and not self.store.has_answers(stage, model.name, built.name)
+        ]
+        known = self.store.answered(stage, model.name)
+        if known is None or owed:
+            with self.engine.open(model) as loaded:
+                known = loaded.ref
+                for built in asked:
+                    if built in owed:
+                        self._ask(stage, loaded, built)
+                    self.marking.take(stage, known, built)
+            self.store.keep_answered(stage, known)
+        else:
+            for built in asked:
+                self.marking.take(stage, known, built)
+        return known
+
+    def _ask(self, stage: Stage, model: LoadedModel, built: Built[Evaluation]) -> None:
+        """Have a model answer what an evaluation asks."""
+        with (
+            self.store.evaluation_log(stage, model.ref.name, built.name) as log,
+            self.meter.part(f"{model.ref.name}/{built.name}"),
+        ):
+            built.plugin.answer(model, log)
+            if ANSWERED not in log:
+                log.append(ANSWERED, len(log))
 
     def _train(self, stage: Stage) -> StageResult:
         """Let the trainer make the next model."""

@@ -9,6 +9,7 @@
     <run>/calls/                                     ledger and answers of models on servers
     <run>/stages/01-evaluate/M1/head_to_head.jsonl   rows, as they finish
     <run>/stages/01-evaluate/M1/head_to_head.json    an EvalResult: this evaluation is done
+    <run>/stages/01-evaluate/answered/M1.json        a ModelRef: only marks are to come
     <run>/stages/02-train/...                        whatever the trainer keeps
     <run>/stages/02-train/trained_on.json            the prompts of this training, by set
     <run>/stages/02-train/stage.json                 a StageResult: this stage is done
@@ -272,6 +273,23 @@ class Store:
         """What a finished evaluation found, or None."""
         return _read_record(EvalResult, self.stage_folder(stage) / model / f"{evaluation}.json")
 
+    def has_answers(self, stage: Stage, model: str, evaluation: str) -> bool:
+        """Whether a model has answered all that an evaluation asks it."""
+        return ANSWERED in rows.read(self.stage_folder(stage) / model / f"{evaluation}.jsonl")
+
+    def answered(self, stage: Stage, model: str) -> ModelRef | None:
+        """Whether a model has answered all evaluations: its exact reference, or None."""
+        found = _read_record(ModelRef, self._answered_file(stage, model))
+        return _moved(found, self._outside) if found else None
+
+    def keep_answered(self, stage: Stage, model: ModelRef) -> None:
+        """Note that a model has answered all evaluations, so that it need not be opened again."""
+        kept = _moved(model, self._inside).model_dump(mode="json")
+        write_json(self._answered_file(stage, model.name), kept)
+
+    def _answered_file(self, stage: Stage, model: str) -> Path:
+        return self.stage_folder(stage) / ANSWERED / f"{model}.json"
+
     def publish(self, result: EvalResult, files: Iterable[tuple[str, str]]) -> None:
         """Write a result in the formats of its publishers."""
         folder = self.published(result.model) / result.evaluation
@@ -485,16 +503,16 @@ def _write(path: Path, content: str) -> None:
 
 def _relocated(result: StageResult, move: Callable[[str], str]) -> StageResult:
     """Change where the models of a stage are said to be."""
-
-    def moved(model: ModelRef) -> ModelRef:
-        return model.model_copy(update={"location": move(model.location)})
-
     return result.model_copy(
         update={
-            "model": moved(result.model),
-            "comparators": tuple(map(moved, result.comparators)),
+            "model": _moved(result.model, move),
+            "comparators": tuple(_moved(model, move) for model in result.comparators),
         }
     )
+
+
+def _moved(model: ModelRef, move: Callable[[str], str]) -> ModelRef:
+    return model.model_copy(update={"location": move(model.location)})
 
 
 def _read_json(path: Path) -> Any:

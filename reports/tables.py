@@ -103,7 +103,10 @@ def chance(p: float | None) -> str:
 
 
 def costs(record: RunRecord) -> Iterator[Table]:
-    """Tabulate what every part of every stage took; a stage's parts add up to its own line."""
+    """Tabulate what every part of every stage took; a stage's parts add up to its own line.
+
+    `time` is what the run waited for, `beside` what went on while it was at something else.
+    """
     rows = []
     total = Cost()
     for result in record.stages:
@@ -126,7 +129,8 @@ def stage_costs(record: RunRecord) -> Iterator[Table]:
 
 
 _COSTS = (
-    "time", "rows", "prompt tokens", "new tokens", "new tokens/s", "failed", "ties", "money",
+    "time", "beside", "rows", "prompt tokens", "new tokens", "new tokens/s", "failed", "ties",
+    "money",
 )  # fmt: skip
 
 
@@ -141,13 +145,15 @@ def _cost_table(rows: Sequence[Row]) -> Table:
 
 
 def _cost_row(name: str, cost: Cost) -> Row:
-    speed = f"{cost.new_tokens / cost.seconds:,.0f}" if cost.new_tokens and cost.seconds else ""
+    took = cost.seconds + cost.beside
+    speed = f"{cost.new_tokens / took:,.0f}" if cost.new_tokens and took else ""
     counts = (cost.rows, cost.prompt_tokens, cost.new_tokens)
     after = (sum(cost.failures.values()), cost.ties)
     return Row(
         label=name,
         cells=(
             duration(cost.seconds),
+            duration(cost.beside) if cost.beside else "",
             *map(_count, counts),
             speed,
             *map(_count, after),

@@ -36,9 +36,9 @@ TEXT = "Which of these two answers is the better one, and why? " * 50
 
 
 @contextlib.contextmanager
-def running(delay: float) -> Iterator[str]:
-    """Serve in another process; yield the base URL."""
-    command = [sys.executable, "-m", "tests.judge_server", "--delay", str(delay)]
+def running(delay: float, text: str = "m") -> Iterator[str]:
+    """Serve in another process, always the same text; yield the base URL."""
+    command = [sys.executable, "-m", "tests.judge_server", "--delay", str(delay), "--text", text]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdin and server.stdout
     with server:

@@ -216,3 +216,18 @@ def test_telling_a_row_costs_microseconds(make):
         display.rows("judge", row, 20_000, cost)
     each = (time.perf_counter() - begun) / 20_000
     assert each < 20e-6
+
+
+def test_what_went_on_beside_says_for_how_long():
+    display, out, clock = plain()
+    display.stage(TRAINING)
+    display.part("M0/examiner/mark", beside=True)
+    display.part("train M1", beside=False)
+    clock.now += 11
+    display.rows("train M1", 5, 20, Cost())
+    display.rows("M0/examiner/mark", 30, 60, Cost(rows=30, new_tokens=110))
+    display.part_done("M0/examiner/mark", Cost(seconds=2, beside=20, rows=60, new_tokens=220))
+    _, train, mark, done = (" ".join(line.split()) for line in out.getvalue().splitlines())
+    assert train == "train M1 5/20 0:11 elapsed"
+    assert mark.startswith("M0/examiner/mark 0")
+    assert done == "M0/examiner/mark 60 rows 220 tokens 10 tokens/s 2.0 s 20.0 s beside"

@@ -1,5 +1,6 @@
 """Marks of a judge on a server are made beside answers and trainings, and nothing else changes."""
 
+import io
 import signal
 import threading
 from collections import Counter
@@ -7,8 +8,10 @@ from functools import partial
 from itertools import count
 
 import pytest
+from rich.console import Console
 
 from example_plugin import Renaming
+from harness import status
 from harness.beside import Halt
 from harness.config import RunConfig
 from harness.engines.scripted import Scripted, prompt_text
@@ -127,15 +130,20 @@ def test_a_model_is_marked_while_the_next_one_is_trained(script, store, monkeypa
     meet = threading.Barrier(2, timeout=60)
     script.judging = once(meet.wait)
     plain, seen = Renaming.improve, []
+    console = Console(file=io.StringIO(), width=100)
 
     def improve(trainer, model, iteration, workspace):
         seen.append(store.stage_result(Stage(iteration=0, kind="evaluate")))
+        status.show(store, console)
         meet.wait()
         return plain(trainer, model, iteration, workspace)
 
     monkeypatch.setattr(Renaming, "improve", improve)
     record = run(request(1), store)
     assert seen == [None], "M0 was not marked when training began"
+    said = console.file.getvalue()
+    assert "1/3  00-evaluate  answered" in said
+    assert "2/3  01-train     under way" in said
     assert all(stage.finished for stage in record.stages)
     assert len(record.stages) == 3
 
@@ -146,6 +154,33 @@ def test_a_judge_in_the_process_waits_for_its_turn(local, store):
     local.judging = lambda request: ended.append("judge")
     run(request(0), store)
     assert ended.index("judge") == len([one for one in ended if one != "judge"])
+
+
+def test_a_model_that_has_answered_is_not_opened_again(local, store, monkeypatch):
+    def fail(request):
+        raise JudgeUnavailable("it is gone")
+
+    local.judging = fail
+    with pytest.raises(JudgeUnavailable):
+        run(request(0), store)
+    opened, plain = [], Scripted.open
+    monkeypatch.setattr(
+        Scripted, "open", lambda engine, model: (opened.append(model.name), plain(engine, model))[1]
+    )
+    local.judging = lambda request: None
+    record = run(request(0), store)
+    assert opened == ["judge"]
+    assert record.stages[0].model.fingerprint, "it is as exact as when it was open"
+
+    other = Store(store.folder.with_name("other"))
+    local.judging = fail
+    with pytest.raises(JudgeUnavailable):
+        run(request(0), other)
+    local.judging = lambda request: None
+    (other.stage_folder(Stage(iteration=0, kind="evaluate")) / "M0" / "examiner.jsonl").unlink()
+    opened.clear()
+    assert evaluations(run(request(0), other)) == evaluations(record)
+    assert opened == ["M0", "judge"], "answers that are gone are given again"
 
 
 @pytest.mark.parametrize("iterations", [0, 2])

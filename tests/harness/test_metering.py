@@ -1,3 +1,4 @@
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -5,8 +6,9 @@ import pytest
 from harness.engines.scripted import Scripted
 from harness.judge import Judge, pairwise, pointwise
 from harness.metering import KeptEngine, Meter, Silent
-from harness.protocols import Request, Sampling, user
+from harness.protocols import Concurrent, Request, Sampling, user
 from harness.records import Cost, ModelRef
+from harness.remote.ledger import PART
 from harness.rows import RowLog
 
 
@@ -109,3 +111,165 @@ def test_a_model_stays_open_for_whoever_asks_by_its_exact_reference():
         assert again is model
     with engine.open(plain) as again:
         assert again is model
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def kept(tmp_path):
+    with RowLog(tmp_path / "costs.jsonl") as log:
+        return {key.removesuffix("#0"): Cost.model_validate(row) for key, row in log.items()}
+
+
+def test_a_second_is_charged_to_what_the_run_waits_for(tmp_path):
+    clock = Clock()
+    meter = Meter(Silent(), clock=clock)
+    steps = [threading.Event() for _ in range(3)]
+
+    def work(batches):
+        next(batches)
+        with meter.part("mark"):
+            steps[0].set()
+            assert steps[1].wait(60)
+            clock.now += 5  # by now the stage waits for it
+        assert next(batches, None) is None
+
+    waits = meter.waiting
+
+    @contextmanager
+    def waiting():
+        with waits():
+            steps[1].set()
+            yield
+
+    meter.waiting = waiting
+    with meter.stage(lambda: RowLog(tmp_path / "costs.jsonl")):
+        clock.now += 1
+        with meter.beside(work) as beside:
+            beside.put(1)
+            assert steps[0].wait(60)
+            with meter.part("answers"):
+                clock.now += 10
+            clock.now += 2  # loading, say
+        clock.now += 4
+    assert kept(tmp_path) == {
+        "answers": Cost(seconds=10),
+        "mark": Cost(seconds=5, beside=12),
+        "loading and other": Cost(seconds=7),
+    }
+
+
+def test_the_time_between_stages_belongs_to_the_next(tmp_path):
+    clock = Clock()
+    meter = Meter(Silent(), clock=clock)
+    for seconds in (1, 2):
+        clock.now += seconds
+        with meter.stage(lambda: RowLog(tmp_path / "costs.jsonl")):
+            clock.now += 10
+    with RowLog(tmp_path / "costs.jsonl") as log:
+        assert [row["seconds"] for row in log.values()] == [11, 12]
+
+
+def test_rows_and_money_are_charged_to_the_part_of_the_thread_that_asks(tmp_path):
+    bills = {}
+
+    def spent():
+        taken = dict(bills)
+        bills.clear()
+        return taken
+
+    meter, display = Meter(Silent(), spent), Listening()
+    meter._display = display
+    meet = threading.Barrier(2, timeout=60)
+
+    def work(batches):
+        next(batches)
+        with meter.part("mark"):
+            bills[PART.get()] = Cost(dollars=2)
+            meet.wait()
+            meter.finished(1, 2)
+            meter.failed("no_score")
+            meet.wait()
+
+    with (
+        meter.stage(lambda: RowLog(tmp_path / "costs.jsonl")),
+        meter.beside(work) as beside,
+        meter.part("answers"),
+    ):
+        bills[PART.get()] = Cost(dollars=1)
+        beside.put(1)
+        meet.wait()
+        meter.finished(10, 20)
+        stray = threading.Thread(target=lambda: meter.tied(3))  # says nothing of a part
+        stray.start()
+        stray.join()
+        meet.wait()
+    costs = kept(tmp_path)
+    plain = {"seconds": 0.0, "beside": 0.0}
+    assert costs["answers"].model_copy(update=plain) == Cost(
+        rows=1, prompt_tokens=10, new_tokens=20, ties=3, dollars=1
+    )
+    assert costs["mark"].model_copy(update=plain) == Cost(
+        rows=1, prompt_tokens=1, new_tokens=2, failures={"no_score": 1}, dollars=2
+    )
+
+
+def test_what_has_gone_wrong_beside_stops_the_next_row_and_the_next_part(tmp_path):
+    meter = Meter(Silent())
+    engine = KeptEngine(Scripted(Scripted.Config()), meter)
+
+    def work(batches):
+        next(batches)
+        raise ValueError("broken")
+
+    with part(meter, tmp_path), engine.open(ModelRef(location="script")) as model:
+        rows = model.generate([Request("1", user("Hi"), Sampling(n=3))])
+        assert next(rows).index == 0
+        beside = meter.beside(work)
+        beside.put(1)
+        with pytest.raises(ValueError, match="broken"):
+            beside.wait()
+        meter.progress("train", 1, 2)  # a training that is under way goes on
+        with pytest.raises(ValueError, match="broken"):
+            next(rows)
+        with pytest.raises(ValueError, match="broken"):
+            next(model.generate([Request("2", user("Hi"), Sampling())]))
+        with pytest.raises(ValueError, match="broken"), meter.part("another"):
+            pass
+
+
+def test_a_model_tells_whether_several_threads_may_ask_it():
+    class Slots:
+        concurrent = True
+
+        @contextmanager
+        def open(self, model):
+            with Scripted(Scripted.Config()).open(model) as loaded:
+                loaded.concurrent = self.concurrent
+                yield loaded
+
+    ref = ModelRef(location="script")
+    with KeptEngine(Slots(), Meter(Silent())).open(ref) as model:
+        assert isinstance(model, Concurrent)
+        assert model.concurrent
+    with KeptEngine(Scripted(Scripted.Config()), Meter(Silent())).open(ref) as model:
+        assert not model.concurrent
+
+
+def test_what_is_forgotten_while_it_is_being_told_is_told_whole(monkeypatch):
+    """Another thread may ask so much meanwhile that the memory is full."""
+    monkeypatch.setattr("harness.metering.REMEMBERED", 2)
+    engine = KeptEngine(Scripted(Scripted.Config()), Meter(Silent()))
+    asked = [Request(str(k), user("Hi"), Sampling()) for k in range(2)]
+    others = [Request(f"other {k}", user("Hi"), Sampling()) for k in range(2)]
+    with engine.open(ModelRef(location="script")) as model:
+        list(model.generate(asked))
+        again = model.generate(asked)
+        first = next(again)
+        list(model.generate(others))
+        assert [first.id, *(one.id for one in again)] == ["0", "1"]

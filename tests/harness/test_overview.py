@@ -118,3 +118,20 @@ def test_a_stage_that_was_left_is_still_to_be_done_whole():
     view = Overview(stages(2), (FIRST, SEEDS, SECOND, ROUND), left, working=False)
     assert view.left(1000) == Left(34, True)
     assert view.elapsed(1000) == 13 + 60 + 66 + 21 + 4
+
+
+def test_what_is_marked_beside_may_yet_be_waited_for():
+    part = PartUnderWay(name="M2/examiner", began=1000, done=25, total=100)
+    marks = PartUnderWay(name="SFT/examiner/mark", began=1000)
+    now = under_way(2, "evaluate", part, beside=(marks,))
+    done = (FIRST, SEEDS, SECOND, ROUND)
+    assert Overview(stages(2), done, now).left(1010) == Left(30, whole=False)
+    alone = under_way(2, "evaluate", part)
+    assert Overview(stages(2), done, alone).left(1010) == Left(30, whole=True)
+    aside = {"M0/examiner/mark": Cost(beside=60)}
+    marked = FIRST.model_copy(update={"costs": FIRST.costs | aside})
+    assert Overview(stages(2), (marked, *done[1:]), alone).left(1010) == Left(30, whole=False)
+    answered = SECOND.model_copy(update={"finished": False})
+    view = Overview(stages(2), (FIRST, SEEDS, answered, ROUND), alone)
+    assert view.left(1010) == Left(30, whole=False)
+    assert view.elapsed(1010) == 13 + 60 + 66 + 21 + 10

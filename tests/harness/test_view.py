@@ -105,3 +105,15 @@ def test_an_estimate_says_what_it_is_worth(left, said):
 )
 def test_money_is_what_is_known_of_it(known, unpriced, said):
     assert view.money(known, unpriced) == said
+
+
+def test_what_is_under_way_beside_has_a_line_and_a_stage_that_is_being_marked_says_so():
+    marks = PartUnderWay(name="M0/examiner/mark", began=1000, done=3, total=12)
+    now = NOW.model_copy(update={"beside": (marks,)})
+    answered = M0.model_copy(update={"finished": False})
+    shown = drawn(Overview(stages(1), (answered,), now, bills=(BILL,)))
+    assert shown[0].startswith("1/3  00-evaluate  answered      0:12  M0")
+    assert shown[4].startswith("train SFT  ━━")
+    assert shown[5].startswith("M0/examiner/mark  ━━")
+    assert shown[5].endswith("3/12  0:10 elapsed  0:30 left")
+    assert "over" in shown[6]

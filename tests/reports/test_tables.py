@@ -1,6 +1,6 @@
 import pytest
 
-from harness.records import ItemResult, Metric, Score
+from harness.records import Cost, ItemResult, Metric, Score
 from reports.blocks import Figure
 from reports.changes import changes
 from reports.figures import DASH
@@ -78,3 +78,17 @@ def test_parts_add_up_to_stages_and_stages_to_the_run(whole_run):
     assert rows["00-evaluate"][1] == "500"
     assert rows["· M0/examiner"] == ("4.1 s", "250", "9,000", "3,300", "805")
     assert rows["whole run"][1] == "6,100"
+
+
+def test_what_went_on_beside_has_a_column_where_there_is_any(whole_run):
+    first, *rest = whole_run.stages
+    marks = Cost(seconds=1, beside=19, rows=5, new_tokens=100)
+    update = {"costs": {**first.costs, "M0/examiner/mark": marks}}
+    run = whole_run.model_copy(update={"stages": (first.model_copy(update=update), *rest)})
+    [table] = costs(run)
+    rows = {row.label: row.cells for row in table.rows}
+    assert table.columns[:2] == ("time", "beside")
+    assert rows["· M0/examiner/mark"][:2] == ("1.0 s", "19 s")
+    assert rows["· M0/examiner/mark"][5] == "5", "tokens a second, of all the time it took"
+    [without] = costs(whole_run)
+    assert "beside" not in without.columns

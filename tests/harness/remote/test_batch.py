@@ -1,5 +1,6 @@
 import asyncio
 import json
+import threading
 from datetime import date
 
 import pytest
@@ -392,3 +393,32 @@ def test_a_batch_that_is_refused_its_log_probabilities_is_sent_without(books):
         with engine.open(ModelRef(location=server.models[0])) as opened:
             found = {c.id: (c.text, c.steps, c.failure) for c in opened.generate(asked)}
     assert found == {str(k): (f"so {k}", None, None) for k in range(4)}
+
+
+def test_two_models_of_a_run_send_batches_by_turns(books, monkeypatch):
+    """They remember them in one file."""
+    monkeypatch.setattr("harness.remote.batched._LOOK_AGAIN", 0.001)
+    under_way, most, plain = [], [], Batched._ask
+
+    async def watched(batched, calls, deliver):
+        under_way.append(batched)
+        most.append(len(under_way))
+        await asyncio.sleep(0.01)
+        try:
+            return await plain(batched, calls, deliver)
+        finally:
+            under_way.remove(batched)
+
+    monkeypatch.setattr(Batched, "_ask", watched)
+    with BatchServer(echo, looks=3) as server:
+        runs = [Run(books, server) for _ in range(2)]
+        threads = [
+            threading.Thread(target=run, args=([f"{name} {k}" for k in range(5)],))
+            for name, run in zip("ab", runs, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert most == [1, 1]
+    assert [len(run.replies) for run in runs] == [5, 5]

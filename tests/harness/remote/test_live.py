@@ -7,14 +7,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
+from threading import Event, Thread
 
 import pytest
 
+from harness.beside import Halted
 from harness.engines.openai import OpenAI
 from harness.errors import BudgetExceeded, JudgeUnavailable
-from harness.protocols import Request, Sampling, user
+from harness.protocols import Request, Sampling, Stoppable, user
 from harness.records import ModelRef
 from harness.remote import ledger
+from harness.remote.ledger import PART
 from tests.judge_server import JudgeServer, Said, at_random
 
 GREEDY = Sampling(temperature=0, max_tokens=8)
@@ -464,3 +468,59 @@ def test_runs_that_share_answers_pay_once(served, tmp_path):
     assert len(ask.server.received) == 5
     list(ask(rows(5, Sampling(temperature=0, max_tokens=9))))
     assert len(ask.server.received) == 10
+
+
+def test_several_models_at_once_keep_one_cap(served, tmp_path):
+    """The measured model and the judge, say: what one has set aside the other may not spend."""
+    (tmp_path / "prices.toml").write_text(PRICES)
+    ask = served(config={"prices": tmp_path / "prices.toml", "guards": {"max_usd": 1.0}})
+    ask.server.delay = 0.01
+    errors = []
+
+    def part(name):
+        with pytest.raises(BudgetExceeded) as error:
+            asked = [replace(one, prompt=user(f"{name} {one.id}?")) for one in rows(60)]
+            PART.set(name)
+            list(ask(asked))
+        errors.append(error)
+
+    threads = [Thread(target=part, args=(name,)) for name in ("answers", "marks")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 2
+    spent = sum(entry.dollars for entry in ask.entries)
+    assert 1.0 - 0.028 - 0.08 - 0.042 < spent <= 1.0
+    assert {entry.part for entry in ask.entries} == {"answers", "marks"}
+    by_part = ledger.Reader(ask.books / "ledger.jsonl").spent()
+    assert sum(cost.dollars for cost in by_part.values()) == pytest.approx(spent)
+
+
+def test_a_model_can_be_stopped_from_another_thread(served):
+    hung = Event()
+
+    def trouble(body, nth):
+        if "Question 3" in str(body):
+            hung.set()
+            return "hang"
+        return None
+
+    ask = served(trouble=trouble, hang=3600)
+    engine = OpenAI(OpenAI.Config(base_url=ask.server.url, calls={"timeout": 3600}))
+    engine.keep_books(ask.books)
+    with engine.open(ask.ref) as model:
+        assert isinstance(model, Stoppable)
+        stopper = Thread(target=lambda: (hung.wait(60), model.stop()))
+        stopper.start()
+        found = []
+        with pytest.raises(Halted):
+            found.extend(one.id for one in model.generate(rows(4)))
+        with pytest.raises(Halted):
+            list(model.generate(rows(8)))
+        stopper.join()
+    model.stop()  # which changes nothing any more
+    assert "ok" not in [e.status for e in ask.entries if "row-3" in e.call]
+    ask.server.trouble = lambda body, nth: None
+    assert len(list(ask(rows(4)))) == 4
+    assert ask.server.answered_twice() == []
