@@ -10,6 +10,13 @@
     location = "gpt-6-sol"                    # the model that is asked for
     revision = "gpt-6-sol-2026-05-01"         # the model that must answer; any without it
 
+`base_url` may name several servers that serve the same model, replicas of `vllm serve`, say:
+
+    base_url = ["http://10.0.0.1:8000/v1", "http://10.0.0.2:8000/v1"]
+
+Each is asked `calls.concurrency` at once. One that goes away has its calls made by the others, and
+is tried again later. Which of them answered makes no difference to the books, nor to a result.
+
 The key is read from the environment alone: `key` names the variable. What `calls` and `guards` say
 may change between two attempts of a run; everything else is part of the judge.
 
@@ -55,7 +62,7 @@ class Calls(Record):
     """How fast to call, and how patiently."""
 
     concurrency: int = Field(default=32, ge=1)
-    """The most calls at once; fewer where the server throttles them."""
+    """The most calls at once of each server; fewer where it throttles them."""
     timeout: float = Field(default=300, gt=0)
     """Seconds for one call, from its start to the last byte."""
     attempts: int = Field(default=6, ge=1)
@@ -84,8 +91,9 @@ class OpenAI:
 
         model_config = ConfigDict(hide_input_in_errors=True)
 
-        base_url: str | None = None
-        """Up to and with `/v1`. None: OPENAI_BASE_URL, or else OpenAI."""
+        base_url: str | tuple[str, ...] | None = None
+        """Up to and with `/v1`, of one server or of all in a pool. None: OPENAI_BASE_URL, or else
+        OpenAI."""
         key: str = "OPENAI_API_KEY"
         """The environment variable that holds the key; a server of your own may need none."""
         reasoning_effort: (
@@ -109,8 +117,8 @@ class OpenAI:
                     "'key' must be the name of an environment variable, in capitals (such as "
                     "OPENAI_API_KEY), never the key itself"
                 )
-            if self.base_url is not None:
-                url = urlsplit(self.base_url)
+            for base_url in filter(None, self.base_urls):
+                url = urlsplit(base_url)
                 if url.scheme not in ("http", "https") or not url.hostname:
                     raise ValueError("'base_url' must begin with http:// or https://")
                 if "@" in url.netloc or url.query:
@@ -119,6 +127,22 @@ class OpenAI:
                         "'key' names"
                     )
             return self
+
+        @model_validator(mode="after")
+        def _is_a_pool(self) -> "OpenAI.Config":
+            urls = self.base_urls
+            if not urls:
+                raise ValueError("'base_url' names no server; leave it out, or name one")
+            if len(set(urls)) < len(urls):
+                raise ValueError("'base_url' names a server twice; name each once")
+            if self.batch and len(urls) > 1:
+                raise ValueError("'batch' sends batches to one server, and 'base_url' names more")
+            return self
+
+        @property
+        def base_urls(self) -> tuple[str | None, ...]:
+            """All servers, one or many."""
+            return self.base_url if isinstance(self.base_url, tuple) else (self.base_url,)
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -20,7 +20,6 @@ from harness.records import ModelRef
 from harness.remote import prices
 from harness.remote.answers import Answer, Answers
 from harness.remote.calls import Call, Target
-from harness.remote.endpoint import Endpoint
 from harness.remote.ledger import LEDGER, PART, Entry, Ledger, first_served
 from harness.remote.prices import Price
 from harness.remote.replies import Heard, Reply, read
@@ -32,10 +31,8 @@ class LogprobsRefused(JudgeUnavailable):
     """The server answers no call that asks for log-probabilities."""
 
 
-def find(
-    model: ModelRef, config: OpenAI.Config, endpoint: Endpoint, books: Path | None
-) -> "Accounts":
-    """Open the books of a model; without a folder they are kept in memory.
+def find(model: ModelRef, config: OpenAI.Config, host: str, books: Path | None) -> "Accounts":
+    """Open the books of a model on a server or a pool; without a folder they are kept in memory.
 
     Raises:
         ConfigError: a cap on the cost was set, and what a call costs is not known.
@@ -49,7 +46,7 @@ def find(
             "out"
         )
     return Accounts(
-        target=Target(endpoint.host, model.location, model.revision, config.reasoning_effort),
+        target=Target(host, model.location, model.revision, config.reasoning_effort),
         books=books,
         answers=config.answers,
         price=price,

@@ -76,7 +76,7 @@ def check(
 
 
 async def _preflight(model: str, pin: str | None, config: OpenAI.Config) -> "Preflight":
-    server = endpoint.find(config.base_url, config.key)
+    [server] = endpoint.find_all(config.base_urls, config.key)
     client = import_module("harness.remote.client").Client(server, config.calls.timeout)
     preflight = import_module("harness.remote.preflight").preflight
     try:

@@ -1,6 +1,7 @@
 """Where a server is, and the key it wants: read from the environment, and told to nobody.
 
     find("http://127.0.0.1:8000/v1", "OPENAI_API_KEY").host     "127.0.0.1:8000"
+    called(find_all([... :8001/v1, ... :8000/v1], ...))         "127.0.0.1:8000,127.0.0.1:8001"
 
 A server in one's own network may ask for no key. Whatever a server says goes through `scrub`
 before anything reads it, since servers like to quote the key that they refuse.
@@ -8,6 +9,7 @@ before anything reads it, since servers like to quote the key that they refuse.
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -55,6 +57,16 @@ class Endpoint:
         if self.has_key:
             text = text.replace(self.key, "<key>")
         return _ANY_KEY.sub("<key>", text) if "sk-" in text else text
+
+
+def find_all(base_urls: Sequence[str | None], variable: str) -> tuple[Endpoint, ...]:
+    """Find every server of a pool; see `find`."""
+    return tuple(find(base_url, variable) for base_url in base_urls)
+
+
+def called(servers: Sequence[Endpoint]) -> str:
+    """Name one server, or a pool, whose name does not change with the order of its servers."""
+    return ",".join(sorted(server.host for server in servers))
 
 
 def find(base_url: str | None, variable: str) -> Endpoint:

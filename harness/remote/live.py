@@ -4,6 +4,9 @@
          ^                                                  |
          '------ wait: backoff, or as the server asks ------'
 
+Every server has as many lanes as it may do calls at once, and all lanes take from the same calls;
+which server takes which is `pool`'s to say.
+
 A call that fails for a passing cause waits, off the road, and is made again, `attempts` times; a
 call that is throttled while others are answered was only in a queue, and has that attempt back.
 Waits are drawn with full jitter from 0 to `backoff * 2^(attempts so far)` seconds (Brooker 2015,
@@ -15,15 +18,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from random import Random
 
 from harness.engines.openai import Calls
 from harness.errors import BudgetExceeded, HarnessError, JudgeUnavailable
 from harness.remote.accounts import Accounts
 from harness.remote.calls import Call
-from harness.remote.client import Client
-from harness.remote.concurrency import Concurrency
 from harness.remote.endpoint import Endpoint
+from harness.remote.pool import Ready, Server, Try
 from harness.remote.replies import ANSWERS, FAILURES, FATAL, PASSING, Heard, Reply, Status
 
 Deliver = Callable[[Call, Reply], None]
@@ -33,27 +36,6 @@ _LONGEST = 60.0  # seconds of backoff
 _PATIENCE = 300.0  # seconds; a server that wants to be left alone for longer is not there
 _STAGGER = 0.0015  # seconds; calls that begin together come back together, and have to queue
 _LOOK_AGAIN = 0.1  # seconds; for money that another model's calls have set aside
-_THROTTLED: frozenset[Status] = frozenset({"rate_limited", "time_out"})
-
-
-@dataclass
-class Try:
-    """A call that has not come to anything yet."""
-
-    call: Call
-    number: int
-    made: int = 0
-    """How often it was made."""
-    failed: int = 0
-    """How often that counted."""
-    begun: int = 0
-    """How many calls of all had been answered when it was first made."""
-    seen: int = 0
-    """How many when it last failed."""
-
-    def __lt__(self, other: "Try") -> bool:
-        """In order, so that what was tried before comes first, and trouble shows early."""
-        return self.number < other.number
 
 
 @dataclass
@@ -67,25 +49,39 @@ class Unanswered:
 
 
 class Live:
-    """Asks a server call by call."""
+    """Asks servers call by call."""
 
     def __init__(
-        self, client: Client, endpoint: Endpoint, accounts: Accounts, settings: Calls, give_up: bool
+        self, servers: Sequence[Server], accounts: Accounts, settings: Calls, give_up: bool
     ) -> None:
         """Take whom to ask, and how.
 
         Args:
-            client: Makes a call.
-            endpoint: Where it calls.
+            servers: Who makes the calls; any of them may make any.
             accounts: Where calls are reserved and settled.
             settings: How fast, and how patiently.
             give_up: Whether to ask for nothing more once a call has failed as often as is allowed
                 and no other was answered meanwhile.
         """
-        self._client, self._endpoint, self._accounts = client, endpoint, accounts
+        self._servers, self._accounts = servers, accounts
         self._settings, self._give_up = settings, give_up
-        self._room = Concurrency(settings.concurrency)
         self._random = Random(0)
+        self._changed = asyncio.Event()
+        """Set when a call of any round ends: there is room."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return sum(server.room.in_flight for server in self._servers)
+
+    async def change(self) -> None:
+        """Wait until a call ends."""
+        await self._changed.wait()
+
+    def wake(self) -> None:
+        """Say that a call has ended."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def ask(self, calls: Sequence[Call], deliver: Deliver) -> Unanswered:
         """Make all calls, and deliver what each comes to, unless the server does not answer it.
@@ -103,21 +99,22 @@ class _Round:
 
     def __init__(self, live: Live, calls: Sequence[Call], deliver: Deliver) -> None:
         self._live, self._deliver = live, deliver
-        self._ready: asyncio.PriorityQueue[Try] = asyncio.PriorityQueue()
-        for number, call in enumerate(calls):
-            self._ready.put_nowait(Try(call, number))
+        self._ready = Ready(calls, len(live._servers))
         self._asked = self._open = len(calls)
         self._answered = 0
         self._unanswered = Unanswered()
         self._stopped: HarnessError | None = None
         self._down = False
-        self._changed = asyncio.Event()
         self._finished = asyncio.Event()
 
     async def done(self) -> Unanswered:
         """Do everything; whatever goes wrong, no call is left under way."""
         lanes = min(self._live._settings.concurrency, self._open)
-        tasks = [asyncio.create_task(self._lane(number)) for number in range(lanes)]
+        turns = product(range(lanes), range(len(self._live._servers)))
+        tasks = [
+            asyncio.create_task(self._lane(server, place * _STAGGER))
+            for place, (_, server) in enumerate(turns)
+        ]
         finished = asyncio.create_task(self._finished.wait())
         try:
             if tasks:
@@ -134,92 +131,90 @@ class _Round:
         self._unanswered.not_asked = self._open
         return self._unanswered
 
-    async def _lane(self, number: int) -> None:
-        await asyncio.sleep(number * _STAGGER)
+    async def _lane(self, number: int, begin: float) -> None:
+        """Have a server, by its number, make calls, one after the other."""
+        await asyncio.sleep(begin)
+        server = self._live._servers[number]
         while True:
-            one = await self._ready.get()
-            if await self._turn(one):
-                await self._make(one)
-            if not self._open or (self._over and not self._live._room.in_flight):
+            one = await self._ready.take(number)
+            wait = self._wait_for(server, one)
+            if wait == 0:
+                await self._make(one, server)
+            else:
+                self._ready.put(one)  # another server may have room for it
+            if not self._open or (self._over and not self._live.in_flight):
                 self._finished.set()
+            if wait is None:
+                await self._live.change()
+            elif wait:
+                await asyncio.sleep(wait)
 
     @property
     def _over(self) -> bool:
         return self._stopped is not None or self._down
 
-    async def _turn(self, one: Try) -> bool:
-        """Wait until a call may be made; say whether it still is to be."""
-        room = self._live._room
-        while not self._over:
-            wait = room.wait(time.monotonic())
-            if wait == 0:
-                if self._live._accounts.reserve(one.call):
-                    return True
-                others = self._live._accounts.others_call
-                if not room.in_flight and not others:
-                    self._stopped = self._budget(one.call)
-                    return False
-                wait = None if room.in_flight else _LOOK_AGAIN
-            await self._change(wait)
-        return False
+    def _wait_for(self, server: Server, one: Try) -> float | None:
+        """Seconds until a call may be made, 0 if it is to be now; None: once another has ended."""
+        if self._over:
+            return None
+        wait = server.wait(time.monotonic())
+        if wait != 0 or self._live._accounts.reserve(one.call):
+            return wait
+        others = self._live._accounts.others_call
+        if self._live.in_flight:
+            return None
+        if others:
+            return _LOOK_AGAIN
+        self._stopped = self._budget(one.call)
+        return None
 
-    async def _change(self, at_most: float | None) -> None:
-        """Wait until a call ends, or for some seconds."""
-        try:
-            async with asyncio.timeout(at_most):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def _make(self, one: Try) -> None:
+    async def _make(self, one: Try, server: Server) -> None:
         """Make a call, write it down, and see what becomes of it."""
         live = self._live
         began = time.monotonic()
         if not one.made:
             one.begun = one.seen = self._answered
         one.made += 1
-        live._room.begin()
+        server.room.begin()
         try:
-            heard = await live._client.ask(one.call.body)
+            heard = await server.client.ask(one.call.body)
         except asyncio.CancelledError:
             heard = Heard(lost="cancelled", seconds=time.monotonic() - began)
             live._accounts.settle(one.call, one.made, heard)
             raise
         finally:
-            live._room.end()
+            server.room.end()
         reply = live._accounts.settle(one.call, one.made, heard)
-        self._conclude(one, reply, heard, began)
-        self._wake()
+        self._conclude(one, server, reply, heard, began)
+        live.wake()
 
-    def _conclude(self, one: Try, reply: Reply, heard: Heard, began: float) -> None:
+    def _conclude(self, one: Try, server: Server, reply: Reply, heard: Heard, began: float) -> None:
         live, status = self._live, reply.status
         if status in FATAL:
-            self._stopped = self._stopped or self._fatal(one.call, reply)
+            self._stopped = self._stopped or self._fatal(one.call, server.endpoint, reply)
             return
         queued = status == "rate_limited" and self._answered > one.seen
         one.failed, one.seen = one.failed + (not queued), self._answered
         last = one.failed >= live._settings.attempts
+        if one.failed == 1 and not last:
+            one.begun = self._answered
         wait = self._wait(one.failed, heard.pause)
         if status in ANSWERS or status in FAILURES or (status == "empty" and last):
             # A model that says nothing, however often it is asked, has answered.
-            live._room.answered()
+            server.answered()
             self._answered += 1
             self._open -= 1
             self._deliver(one.call, reply)
         elif heard.pause is not None and heard.pause > _PATIENCE:
             self._stopped = self._stopped or JudgeUnavailable(
-                f"{live._accounts.target.model} at {live._endpoint.host} wants to be left alone "
+                f"{live._accounts.target.model} at {server.endpoint.host} wants to be left alone "
                 f"for {heard.pause:.0f} seconds ({reply.detail}); every answer is kept: give the "
                 "same command after that"
             )
         elif status in PASSING and not last:
-            throttled = status in _THROTTLED or heard.pause is not None
-            live._room.failed(began, time.monotonic(), wait, throttled)
-            asyncio.get_running_loop().call_later(wait, self._ready.put_nowait, one)
+            asked = "rate_limited" if heard.pause is not None else status
+            server.failed(began, time.monotonic(), wait, asked)
+            asyncio.get_running_loop().call_later(wait, self._ready.put, one)
         else:
             self._open -= 1
             self._unanswered.causes[status] += 1
@@ -239,9 +234,9 @@ class _Round:
         drawn = self._live._random.uniform(0, longest)
         return drawn if pause is None else pause + min(drawn, settings.backoff)
 
-    def _fatal(self, call: Call, reply: Reply) -> HarnessError:
+    def _fatal(self, call: Call, endpoint: Endpoint, reply: Reply) -> HarnessError:
         """Say why no call is going to be answered."""
-        endpoint, model = self._live._endpoint, self._live._accounts.target.model
+        model = self._live._accounts.target.model
         match reply.status:
             case "no_key" if not endpoint.has_key:
                 return JudgeUnavailable(

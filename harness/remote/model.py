@@ -13,7 +13,7 @@ An answer is in the books before it is handed out: closing the generator, or Ctr
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from harness.remote.completions import completions, likelihoods, refused, unscor
 from harness.remote.endpoint import Endpoint
 from harness.remote.live import Deliver, Live, Unanswered
 from harness.remote.loop import Loop
+from harness.remote.pool import Server
 from harness.remote.preflight import Preflight
 from harness.remote.replies import Reply
 
@@ -70,32 +71,40 @@ def load(
         books: The folder of the books.
         found: What a check of this model has found out.
     """
-    server = endpoint.find(config.base_url, config.key)
-    account = accounts.find(model, config, server, books)
+    endpoints = endpoint.find_all(config.base_urls, config.key)
+    account = accounts.find(model, config, endpoint.called(endpoints), books)
     if found is not None:
         account.served = account.served or found.served
         account.target = replace(account.target, logprobs=found.logprobs)
     context = found.context if found else None
-    return RemoteModel(model, config, server, account, books, context or CONTEXT)
+    return RemoteModel(model, config, endpoints, account, books, context or CONTEXT)
 
 
 class RemoteModel:
-    """A model on a server."""
+    """A model on a server, or on all servers of a pool."""
 
     def __init__(
         self,
         ref: ModelRef,
         config: OpenAI.Config,
-        endpoint: Endpoint,
+        endpoints: Sequence[Endpoint],
         accounts: Accounts,
         books: Path | None,
         context: int,
     ) -> None:
-        self._ref, self._config, self._endpoint = ref, config, endpoint
-        self._accounts = accounts
-        self._client = Client(endpoint, config.calls.timeout)
-        how = (self._client, endpoint, accounts, config.calls, config.guards.unanswered == "stop")
-        self._asker: Asker = Batched(*how, books) if config.batch else Live(*how)
+        self._ref, self._config, self._accounts = ref, config, accounts
+        calls = config.calls
+        rest = calls.backoff if len(endpoints) > 1 else None
+        self._servers = [
+            Server(one, Client(one, calls.timeout), calls.concurrency, rest) for one in endpoints
+        ]
+        how = (accounts, calls, config.guards.unanswered == "stop")
+        first = self._servers[0]
+        self._asker: Asker = (
+            Batched(first.client, first.endpoint, *how, books)
+            if config.batch
+            else Live(self._servers, *how)
+        )
         self._loop = Loop()
         self.chat_template: str | None = None
         self.context = context
@@ -107,7 +116,8 @@ class RemoteModel:
 
         Before anything has answered (see `OpenAI.check`), the model that is asked for.
         """
-        fingerprint = f"{self._accounts.served or self._ref.location}@{self._endpoint.host}"
+        target = self._accounts.target
+        fingerprint = f"{self._accounts.served or target.model}@{target.host}"
         if self._config.reasoning_effort is not None:
             fingerprint += f" effort={self._config.reasoning_effort}"
         return self._ref.model_copy(update={"fingerprint": fingerprint})
@@ -220,10 +230,10 @@ class RemoteModel:
         causes = ", ".join(f"{count} {cause}" for cause, count in rest.causes.most_common())
         unasked = f", and {rest.not_asked} were not asked after that" if rest.not_asked else ""
         return JudgeUnavailable(
-            f"{self._ref.location} at {self._endpoint.host} left {rest.causes.total()} of {asked} "
-            f"calls unanswered ({causes}{unasked}; the first: {rest.example or 'no word'}); every "
-            "answer is kept, and the same command asks for the rest; to count them as failures "
-            'instead, set guards.unanswered = "count"'
+            f"{self._ref.location} at {self._accounts.target.host} left {rest.causes.total()} of "
+            f"{asked} calls unanswered ({causes}{unasked}; the first: "
+            f"{rest.example or 'no word'}); every answer is kept, and the same command asks for "
+            'the rest; to count them as failures instead, set guards.unanswered = "count"'
         )
 
     def count_tokens(self, prompt: Prompt) -> int:
@@ -238,5 +248,9 @@ class RemoteModel:
 
     def close(self) -> None:
         """Close connections and books."""
-        self._loop.close(self._client.close())
+        self._loop.close(self._close())
         self._accounts.close()
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            await server.client.close()

@@ -42,6 +42,10 @@ _NO_SUCH_QUESTION = {404, 405, 501}
 _NOT_LIKE_THAT = {400, 422}
 
 
+class Unreachable(JudgeUnavailable):
+    """The server does not answer at all; it may be back."""
+
+
 class Preflight(Record):
     """What a server says about a model."""
 
@@ -102,7 +106,8 @@ async def preflight(
 
     Raises:
         JudgeUnavailable: the model does not exist (any more), is not the pinned one, or cannot be
-            asked: no such server, no right to it, no money.
+            asked: no right to it, no money.
+        Unreachable: there is no such server.
         ConfigError: the family takes no such effort, or the prices file cannot be read.
     """
     today = date.today()
@@ -212,7 +217,7 @@ class _Server:
                     return None
                 raise JudgeUnavailable(self._refusal(error)) from error
             except openai.APIConnectionError as error:
-                raise JudgeUnavailable(
+                raise Unreachable(
                     f"no answer from {self._host} ({error.__cause__ or error}); "
                     "check the base URL and the connection"
                 ) from error
