@@ -17,7 +17,7 @@ This is the door only: what is behind it (`loaded_vllm`) takes seconds to import
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -81,7 +81,7 @@ class VLLM:
                 'open; train with lora.save = "merged", or use the transformers engine'
             )
         about = {}
-        if (folder / "config.json").is_file():
+        with suppress(OSError, ValueError):  # on the hub, or torn: whoever opens it will say so
             about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             about |= about.get("text_config", {})
         vllm_environment.check_heads(about, config.tensor_parallel)

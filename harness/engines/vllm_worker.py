@@ -39,7 +39,7 @@ def main() -> None:
     """Part into guard and engine."""
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # vLLM and its libraries print, too
-    signal.signal(signal.SIGCHLD, _end)
+    signal.signal(signal.SIGCHLD, _child)
     if os.fork():
         harness = select.poll()
         harness.register(0, 0)  # nothing but that the other end is closed
@@ -49,7 +49,13 @@ def main() -> None:
     serve(sys.stdin, out)
 
 
-def _end(*_: object) -> None:
+def _child(*_: object) -> None:
+    """The engine has ended, or was only stopped for a while."""
+    if os.waitpid(-1, os.WNOHANG)[0]:
+        _end()
+
+
+def _end() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
@@ -123,10 +129,12 @@ class _Loop:
                 order, index = self._forget(output.request_id)
                 self._tell(order, index, _row(order, output))
             self._begin()
-            if done or time.monotonic() - said > _HEARTBEAT:
-                self._out.write("" if done else "{}\n")
-                self._out.flush()
-                said = time.monotonic()
+            if not done and time.monotonic() - said > _HEARTBEAT:
+                self._out.write("{}\n")
+            elif not done:
+                continue
+            self._out.flush()
+            said = time.monotonic()
 
     def _begin(self) -> None:
         """Begin what is waiting, in turn.
