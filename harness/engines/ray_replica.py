@@ -16,7 +16,7 @@ from math import ceil
 from pathlib import Path
 from threading import Event, Lock
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
@@ -128,8 +128,7 @@ class Holder:
 
 def machines() -> dict[str, dict[str, float]]:
     """List the machines that are there now, by id, with what each has in all (`CPU`, `GPU` ...)."""
-    nodes = cast(list[dict[str, Any]], cast(Any, ray).nodes())
-    return {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 @contextmanager
@@ -159,7 +158,8 @@ def opened(wanted: Wanted, closing: Event) -> Iterator[LoadedModel]:
         with suppress(RayError):
             if replica.healthy:
                 ray.get(holder.close.remote(), timeout=_GOODBYE)
-        ray.kill(holder)
+        with suppress(RayError):
+            ray.kill(holder)
 
 
 class RayReplica:
@@ -217,7 +217,7 @@ class RayReplica:
                     elif not streams:
                         return
                 ready, _ = ray.wait(streams, timeout=_LOOK)
-                for stream in cast(list[Any], ready):
+                for stream in ready:
                     made = next(stream, None)
                     if made is None:
                         streams.remove(stream)

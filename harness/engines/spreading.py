@@ -136,8 +136,7 @@ class Spread:
         """Close all replicas; rows that are under way are waited for no longer than the next."""
         self._closing.set()
         with self._changed:
-            for call in list(self._backlog.calls):
-                self._backlog.drop(call)
+            self._backlog.fail(self._backlog.calls, self._closed())
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
@@ -154,9 +153,11 @@ class Spread:
         """Count the prompt's tokens as `generate` would see them."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._serving or self._error)
-                if not self._serving:
-                    raise self._error or RuntimeError("there is no replica")
+                self._changed.wait_for(
+                    lambda: self._serving or self._error or self._closing.is_set()
+                )
+                if not self._serving or self._closing.is_set():
+                    raise self._error or self._closed()
                 model = self._serving[0].model
             try:
                 assert model is not None, "it serves"
@@ -170,7 +171,7 @@ class Spread:
         asked = list(requests)
         with self._changed:
             if self._closing.is_set():
-                raise RuntimeError(f"{self.ref.name} is closed; use it inside its `with` block")
+                raise self._closed()
             if self._error is not None:
                 raise self._error
             call = self._backlog.call(kind, asked)
@@ -185,6 +186,9 @@ class Spread:
         finally:
             with self._changed:
                 self._backlog.drop(call)
+
+    def _closed(self) -> Exception:
+        return RuntimeError("the model is closed; use it inside its `with` block")
 
     @property
     def _serving(self) -> Sequence[_Replica]:

@@ -1,8 +1,9 @@
 """An engine whose processes die and hang as prompts say, and that keeps a diary of what it did.
 
 "kills always"    the process is gone, as by kill -9
-"kills once"      ... only the first time that anybody reads it
+"kills once"      the same, only the first time that anybody reads it
 "hangs once"      it says nothing any more
+"after row_2"     it goes on once that row is finished
 
 diary/4711        a process, and the ids of the rows that it has finished, one a line
 """
@@ -29,6 +30,8 @@ class Unreliable:
         diary: Path
         pause: float = 0.0
         """Seconds for each row."""
+        concurrent: bool = False
+        """Whether it says that several threads may ask."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -47,12 +50,21 @@ class Unreliable:
                     os.kill(os.getpid(), signal.SIGKILL)
                 if "hangs once" in prompt and first(diary, "hang"):
                     time.sleep(1000)
+                if "after" in prompt:
+                    while prompt.split()[-1] not in mine.read_text().split():
+                        time.sleep(0.01)
             if index == request.sampling.n - 1:
                 with mine.open("a") as file:
                     file.write(f"{request.id}\n")
             return plain(ref, request, index)
 
-        yield LoadedScript(model, SCRIPT, reply)
+        loaded = Loaded(model, SCRIPT, reply)
+        loaded.concurrent = self.config.concurrent
+        yield loaded
+
+
+class Loaded(LoadedScript):
+    concurrent = False
 
 
 def plain(ref: ModelRef, request: Request, index: int) -> str:

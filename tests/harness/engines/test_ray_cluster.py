@@ -73,8 +73,9 @@ class Diary:
     def computed(self):
         return Counter(id for process in self.processes for id in self.of(process))
 
-    def open(self, replicas, pause=0.0, **cluster):
-        engine = Choice(name="unreliable", diary=str(self.folder), pause=pause)
+    def open(self, replicas, pause=0.0, concurrent=False, **cluster):
+        options = {"diary": str(self.folder), "pause": pause, "concurrent": concurrent}
+        engine = Choice(name="unreliable", **options)
         cluster = Cluster(**{"window": WINDOW, "cpus": 1, "gpus": 0} | cluster)
         return Ray(Ray.Config(engine=engine, replicas=replicas, cluster=cluster)).open(ANY)
 
@@ -200,6 +201,15 @@ def test_leaving_early_frees_the_workers_for_what_comes_next(diary):
         assert texts(model.generate(others)) == expected(others)
         assert isinstance(model, Concurrent)
     assert len(diary.computed) <= began + 4, "the rest of its chunk is not computed"
+
+
+def test_an_engine_that_several_may_ask_is_handed_rows_while_others_are_under_way(diary):
+    """The second row waits for the third, which is given only once the first is finished."""
+    requests = rows(60, row_1="after row_2")
+    with diary.open(replicas=1, concurrent=True, window=2, stalled_after=60) as model:
+        assert texts(model.generate(requests)) == expected(requests)
+    [process] = diary.processes
+    assert diary.of(process)[:2] == ["row_0", "row_2"]
 
 
 def test_what_the_engine_says_comes_back_as_its_own_error(tmp_path):

@@ -339,7 +339,33 @@ def test_closing_while_rows_are_under_way():
         next(stream)
     assert begun.is_set()
     with pytest.raises(RuntimeError, match="is closed"):
+        list(stream)
+    with pytest.raises(RuntimeError, match="is closed"):
         list(model.generate(requests(1)))
+    with pytest.raises(RuntimeError, match="is closed"):
+        model.count_tokens("abc")
+
+
+def test_a_thread_that_waits_hears_that_the_model_is_closed():
+    begun, go_on = threading.Event(), threading.Event()
+    heard = []
+
+    def at_row(id):
+        begun.set()
+        assert go_on.wait(20)
+
+    def ask():
+        with pytest.raises(RuntimeError, match="is closed"):
+            list(model.generate(requests(2)))
+        heard.append(True)
+        go_on.set()
+
+    with Spread([replica(Fake(at_row=at_row))], window=30) as model:
+        reader = threading.Thread(target=ask)
+        reader.start()
+        assert begun.wait(20)
+    reader.join()
+    assert heard
 
 
 @pytest.mark.parametrize("streams", [False, True])
