@@ -7,6 +7,7 @@ MODULES = (
     "bench_run",
     "bench_generate",
     "bench_training",
+    "bench_launchers",
     "bench_judge",
     "bench_nlp",
     "bench_report",
