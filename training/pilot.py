@@ -105,7 +105,7 @@ def _step(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Step(
-        seconds=found["last_step_seconds"],
+        seconds=found["step_seconds"],
         rows=found["pairs_trained" if kind == "dpo" else "rows_trained"],
         tokens=found["tokens"],
         peak_memory=found["peak_memory"],

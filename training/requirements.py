@@ -25,6 +25,12 @@ def check(launcher: Launcher, *settings: Settings) -> None:
     """
     for one in settings:
         one.share(launcher.processes)
+        if launcher.strategy == "ddp" and launcher.processes > one.batch_size:
+            raise ConfigError(
+                f"launcher.processes = {launcher.processes} were asked for, and batch_size "
+                f"{one.batch_size} has no row for each; lower processes, or set strategy = "
+                '"fsdp2" if they are there for their memory'
+            )
     if launcher.name != "in_process":
         _installed(launcher.name, f'launcher.name = "{launcher.name}"')
     if launcher.strategy == "zero3":

@@ -126,11 +126,14 @@ class Settings(Record):
         """Divide an update's rows.
 
         Returns:
-            Rows of an update that each process takes, and how many of them at once.
+            Rows of an update that each process takes, and how many of them at once. Of twice as
+            many processes as rows every second one only lends its memory.
 
         Raises:
             ConfigError: they do not divide.
         """
+        if processes % self.batch_size == 0:
+            return 1, 1
         if self.batch_size % processes:
             raise ConfigError(
                 f"batch_size {self.batch_size} cannot be divided among {processes} processes; "

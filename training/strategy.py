@@ -70,7 +70,7 @@ def zero3(launcher: Launcher, settings: Settings, gpu: bool) -> dict[str, Any]:
     return {
         "train_micro_batch_size_per_gpu": micro,
         "gradient_accumulation_steps": share // micro,
-        "train_batch_size": settings.batch_size,
+        "train_batch_size": share * launcher.processes,  # those without a row counted with one
         "gradient_clipping": settings.max_grad_norm,
         "bf16": {"enabled": gpu and settings.precision != "float32"},
         "zero_optimization": {

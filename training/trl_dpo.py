@@ -12,7 +12,8 @@ Tests compare the losses with the stock trainer's.
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ import torch
 from datasets import Dataset
 from pydantic import JsonValue
 from transformers import TrainerCallback
+from trl.trainer import dpo_trainer
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
@@ -47,7 +49,8 @@ class _ExactPairs(Together, DPOTrainer):
     def __init__(self, job: Job, **kwargs: Any) -> None:
         self.job = job
         self.reference = _Reference(self)
-        super().__init__(callbacks=[self.reference], **kwargs)
+        with _unhashed():
+            super().__init__(callbacks=[self.reference], **kwargs)
         self._gather = self.accelerator.gather
         self.accelerator.gather = self._gather_counted
 
@@ -123,6 +126,18 @@ class _Reference(TrainerCallback):
         trainer = self._trainer
         trainer.references = references(trainer.job, trainer, _lengths(trainer.train_dataset))
         self.seconds = time.perf_counter() - began
+
+
+@contextmanager
+def _unhashed() -> Iterator[None]:
+    """Spare a large model minutes: TRL hashes all weights to name a cache, and none is used."""
+    trl: Any = dpo_trainer
+    stock = trl.hash_module
+    trl.hash_module = lambda _: ""
+    try:
+        yield
+    finally:
+        trl.hash_module = stock
 
 
 def _lengths(dataset: Any) -> list[int]:

@@ -13,6 +13,7 @@ import logging
 import math
 import resource
 import shutil
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,8 +168,12 @@ class Watch(TrainerCallback):
         self._job = job
         self._start = start
         self._began = 0.0
-        self.step_seconds = 0.0
-        """Of the last step."""
+        self._seconds: list[float] = []
+
+    @property
+    def step_seconds(self) -> float:
+        """The median of a step; the first one, which allocates memory, only where it is alone."""
+        return statistics.median(self._seconds[1:] or self._seconds or [0.0])
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         """Take the time."""
@@ -182,7 +187,9 @@ class Watch(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Tell how far it is; keep the model where it is due."""
-        self.step_seconds = time.perf_counter() - self._began
+        if self._job.rehearsal and torch.cuda.is_available():
+            torch.cuda.synchronize()  # or the update would be missing
+        self._seconds.append(time.perf_counter() - self._began)
         if state.is_world_process_zero:
             self._job.progress(f"train {self._job.name}", state.global_step, state.max_steps)
         every = self._job.settings.checkpoint_every
@@ -298,7 +305,7 @@ def run(
             "losses": curve(logs, "loss"),
             "grad_norms": curve(logs, "grad_norm"),
             "seconds": seconds,
-            "last_step_seconds": watch.step_seconds,
+            "step_seconds": watch.step_seconds,
             "device": str(trainer.args.device),
             "processes": job.launcher.processes,
             "peak_memory": peak_memory(),

@@ -6,9 +6,11 @@ It does what a training in process does, by the same functions.
 """
 
 import os
+import signal
 import stat
 import sys
 import threading
+import time
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +23,9 @@ from harness.errors import HarnessError
 from training.job import Job
 from training.orders import Orders
 from training.strategy import environment, zero3
+
+_TIME_TO_END = 10.0
+"""Seconds to end in good order."""
 
 
 def main() -> None:
@@ -35,6 +40,8 @@ def end_with_parent() -> None:
     def wait() -> None:
         while os.read(0, 1024):
             pass
+        os.kill(os.getpid(), signal.SIGTERM)  # a Ray driver then takes its cluster with it
+        time.sleep(_TIME_TO_END)
         os._exit(1)
 
     if stat.S_ISFIFO(os.fstat(0).st_mode):

@@ -8,6 +8,7 @@ MODULES = (
     "bench_generate",
     "bench_vllm",
     "bench_training",
+    "bench_launchers",
     "bench_judge",
     "bench_nlp",
     "bench_ray",

@@ -22,7 +22,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, TokenizersBackend
 
 from harness.records import ModelRef
-from training import trl_dpo, trl_sft
+from training import trl_loop
 from training.batches import order
 from training.dpo import DPO, PreferencePair, prefer
 from training.sft import SFT, Example, fine_tune
@@ -167,7 +167,7 @@ def main() -> None:
 
         lengths = [len(e.prompt_ids) + len(e.completion_ids) for e in examples]
         watch, sft_times = interleaved(Plain(m0, 1e-3, sft_loss), arranged(examples, lengths, 32))
-        trl_sft.Watch = watch
+        trl_loop.Watch = watch
         sft = fine_tune(
             m0,
             examples,
@@ -178,7 +178,7 @@ def main() -> None:
         )
         lengths = [len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) for p in pairs]
         watch, dpo_times = interleaved(Plain(m0, 6e-5, dpo_loss), arranged(pairs, lengths, 16))
-        trl_dpo.Watch = watch
+        trl_loop.Watch = watch
         dpo = prefer(
             m0,
             pairs,

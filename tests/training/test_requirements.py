@@ -57,6 +57,10 @@ def test_a_batch_that_does_not_divide() -> None:
     odd = SETTINGS.model_copy(update={"batch_size": 24, "micro_batch_size": 2})
     with pytest.raises(ConfigError, match="takes 3 rows of batch_size 24, which is no multiple"):
         check(EIGHT, odd)
+    with pytest.raises(ConfigError, match="batch_size 16 has no row for each; lower"):
+        check(EIGHT.model_copy(update={"processes": 32, "strategy": "ddp"}), SETTINGS)
+    check(EIGHT.model_copy(update={"processes": 32}), SETTINGS)  # for their memory
+    assert SETTINGS.share(32) == (1, 1)
     assert SETTINGS.share(1) == (16, 2)
     assert SETTINGS.share(16) == (1, 1)  # a micro batch is never more than a share
     assert SFT(learning_rate=1e-5, batch_size=16).share(4) == (4, 4)

@@ -3,6 +3,7 @@ import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from harness.checkpoints import fingerprint
 from harness.errors import DataError, HarnessError, StoreError
 from harness.records import ModelRef
+from training import trl_sft
 from training.batches import order
 from training.job import Trained
 from training.settings import LoRA
@@ -356,3 +358,19 @@ def test_lora_trains_the_adapter_alone(
         said = json.loads((folder / "adapter_config.json").read_text())
         assert said["base_model_name_or_path"] == m0.location
         assert not (folder / "model.safetensors").exists()
+
+
+def test_memory_that_runs_out_is_one_line(
+    m0: ModelRef, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allocate(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(trl_sft, "load", allocate)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=79_100_000_000)
+    )
+
+    with pytest.raises(HarnessError, match=r"memory \(79 GB\) does not hold.*micro_batch_size"):
+        train(m0, examples, tmp_path)
