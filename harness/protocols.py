@@ -436,6 +436,8 @@ class Work:
     new_tokens: int = 0
     samples: int = 1
     """Completions a prompt."""
+    shared: int = 0
+    """Tokens that all prompts begin with, which some engines read once."""
     most: int = 0
     """The most new tokens of a completion."""
     lesson: Lesson | None = None

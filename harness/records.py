@@ -358,6 +358,8 @@ class PlannedPart(Record):
     new_tokens: int | None = None
     tokens: int | None = None
     """Of a training, all tokens of its rows, once."""
+    gpus: int = 0
+    """How many work on it; 0 on a CPU, or where no model is asked."""
     modelled: float | None = None
     """Seconds by the cost model alone."""
     seconds: float | None = None
@@ -401,7 +403,7 @@ class Plan(Record):
     request: dict[str, JsonValue]
     hardware: str
     gpus: int = 0
-    """How many are held while it runs; 0 where it runs on a CPU."""
+    """How many there are; 0 where it runs on a CPU."""
     dollars_per_gpu_hour: float | None = None
     stages: tuple[PlannedStage, ...]
     memory: tuple[MemoryNeed, ...] = ()
@@ -418,6 +420,12 @@ class Plan(Record):
         found = [part.seconds for stage in self.stages for part in stage.parts.values()]
         known = [seconds for seconds in found if seconds is not None]
         return sum(known) if len(known) == len(found) else None
+
+    @property
+    def gpu_hours(self) -> float:
+        """Hours of the GPUs that work on each part, as far as its time is known."""
+        parts = [part for stage in self.stages for part in stage.parts.values()]
+        return sum(part.gpus * (part.seconds or 0.0) for part in parts) / 3600
 
 
 class RunRecord(Record):

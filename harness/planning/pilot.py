@@ -126,7 +126,7 @@ class Sampling:
                 sum(len(one.prompt_ids) for one in done if one.index == 0),
                 sum(len(one.token_ids) for one in done),
                 first.n,
-                first.max_tokens,
+                most=first.max_tokens,
             ),
         )
         return iter(done)

@@ -504,10 +504,24 @@ def _part(estimator: Estimator, stage: Stage, part: str, one: Estimate) -> Plann
         prompt_tokens=cost.prompt_tokens if cost else None,
         new_tokens=cost.new_tokens if cost else None,
         tokens=training.prompt_tokens if training else None,
+        gpus=_gpus(estimator, one),
         modelled=modelled,
         seconds=seconds,
         basis="unknown" if seconds is None else basis,
     )
+
+
+def _gpus(estimator: Estimator, one: Estimate) -> int:
+    """Count the GPUs that work on a part."""
+    if estimator.fleet.device.cpu:
+        return 0
+    lessons = [work.lesson for work in one.work if work.lesson]
+    if lessons:
+        return lessons[0].processes
+    servings = [estimator.serving(work.model) for work in one.work if work.model]
+    if one.kind == "load":
+        servings.append(estimator.serving(estimator.config.model))
+    return max((serving.gpus for serving in servings if serving), default=0)
 
 
 def _memory(

@@ -300,7 +300,7 @@ class _StandIn:
                 prompts,
                 new,
                 first.n,
-                where.most,
+                most=where.most,
             )
         )
 

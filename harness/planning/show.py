@@ -7,7 +7,7 @@ stage        part          model  rows   tokens in  out        time   share
              judge         M1     96,000 14,600,000 14,400,000  9 h     44%
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 
@@ -42,10 +42,11 @@ def total(plan: Plan) -> str:
     seconds = sum(part.seconds or 0.0 for stage in plan.stages for part in stage.parts.values())
     said = [f"{'over ' if partial else 'about '}{duration(seconds)}"]
     if plan.gpus:
-        hours = plan.gpus * seconds / _HOUR
-        said.append(f"{hours:,.1f} GPU hours")
-        if plan.dollars_per_gpu_hour is not None:
-            said.append(f"${hours * plan.dollars_per_gpu_hour:,.0f}")
+        held = plan.gpus * seconds / _HOUR
+        said.append(f"{plan.gpu_hours:,.1f} GPU hours of work")
+        price = plan.dollars_per_gpu_hour
+        dollars = f", ${held * price:,.0f}" if price is not None else ""
+        said.append(f"{held:,.1f} with all {plan.gpus:,} held{dollars}")
     unknown = sorted(
         {part for stage in plan.stages for part, one in stage.parts.items() if one.seconds is None}
     )
@@ -59,6 +60,7 @@ def parts(plan: Plan) -> Table:
     columns = ["stage", "part", "model", "rows", "tokens in", "out", "time", "share", "rests on"]
     if plan.gpus:
         columns.insert(7, "GPU hours")
+        columns.insert(7, "GPUs")
     table = Table(*columns, box=None)
     for place in range(3, len(columns) - 1):
         table.columns[place].justify = "right"
@@ -72,28 +74,23 @@ def parts(plan: Plan) -> Table:
             else:
                 table.add_row("", name, *_row(part, plan, whole))
         if small:
-            seconds = sum(part.seconds or 0.0 for part in small)
             table.add_row(
-                "", f"{len(small)} smaller ones", "", *_counts(small), *_time(seconds, plan, whole)
+                "", f"{len(small)} smaller ones", "", *_counts(small), *_time(small, plan, whole)
             )
     return table
 
 
 def _stage_row(stage: PlannedStage, plan: Plan, whole: float) -> list[str]:
-    known = [part.seconds for part in stage.parts.values()]
-    seconds = sum(one for one in known if one is not None)
-    cells = _time(seconds, plan, whole)
-    if None in known:
+    cells = _time([*stage.parts.values()], plan, whole)
+    if any(part.seconds is None for part in stage.parts.values()):
         cells[0] = f"over {cells[0]}"
     return [str(stage.stage), "", "", "", "", "", *cells]
 
 
 def _row(part: PlannedPart, plan: Plan, whole: float) -> list[str]:
-    time = (
-        ["unknown", *([""] if plan.gpus else []), ""]
-        if part.seconds is None
-        else _time(part.seconds, plan, whole)
-    )
+    time = _time([part], plan, whole)
+    if part.seconds is None:
+        time = ["unknown", *([""] * (len(time) - 1))]
     return [part.model or "", *_counts([part]), *time, part.basis]
 
 
@@ -105,8 +102,13 @@ def _counts(found: Iterable[PlannedPart]) -> list[str]:
     return [f"{one:,}" if one else "" for one in sums]
 
 
-def _time(seconds: float, plan: Plan, whole: float) -> list[str]:
-    hours = [f"{plan.gpus * seconds / _HOUR:,.2f}"] if plan.gpus else []
+def _time(found: Sequence[PlannedPart], plan: Plan, whole: float) -> list[str]:
+    seconds = sum(part.seconds or 0.0 for part in found)
+    hours = []
+    if plan.gpus:
+        used = {part.gpus for part in found if part.gpus}
+        work = sum(part.gpus * (part.seconds or 0.0) for part in found) / _HOUR
+        hours = [str(used.pop()) if len(used) == 1 else "", f"{work:,.1f}"]
     return [duration(seconds), *hours, f"{seconds / whole:.0%}"]
 
 

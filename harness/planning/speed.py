@@ -2,8 +2,8 @@
 
     a token forward               2 operations a parameter that it is multiplied with
     a token trained on            6; 8 where activations are computed twice; under LoRA 4 or 6
-    a step of decoding            all weights once and the cache of every row, over the bandwidth,
-                                  or the operations of its rows, whichever takes longer
+    a step of decoding            all weights once, over the bandwidth, or the operations of its
+                                  rows, whichever takes longer; then the cache of every row
     a step of sharded training    the weights gathered twice and the gradients scattered once, over
                                   the links, or the operations, whichever takes longer
 
@@ -24,6 +24,8 @@ PADDING = 1.03
 """Tokens that a training computes to those of its rows (`training.batches`)."""
 DISK = 2e9
 """Bytes a second that weights are read with: a local NVMe disk, carefully. Ours."""
+TOGETHER = 0.8
+"""The share of several GPUs' speed that is left when they hold one copy together. Ours."""
 NODE = 8
 """GPUs in one machine."""
 TRAINING = 0.40
@@ -58,7 +60,9 @@ def ask_seconds(work: Work, shape: Shape, serving: Serving) -> float:
     flops = device.flops * serving.matrix * serving.gpus
     prompts = work.rows / work.samples
     each = work.prompt_tokens / prompts
-    read = 2 * shape.multiplied * work.prompt_tokens + _attention(shape, each) * prompts
+    known = work.shared * (prompts - serving.replicas) if serving.prefixes else 0.0
+    tokens = work.prompt_tokens - max(known, 0.0)
+    read = 2 * shape.multiplied * tokens + _attention(shape, each) * prompts
     passes = math.ceil(work.rows / serving.replicas / serving.batch_rows)
     seconds = read / flops + passes * shape.layers * serving.layer
     if work.kind == "score" or not work.new_tokens:
@@ -75,11 +79,15 @@ def _decode_seconds(work: Work, shape: Shape, serving: Serving, prompt: float) -
     # In static batches the last rows decode alone: as many steps as the longest row has tokens.
     steps = rows * new / batch * (serving.tail if batch > 1 else 1.0)
     alive = rows * new / steps
-    moved = shape.weights(serving.dtype) + alive * context * shape.kv_bytes(serving.dtype)
-    operations = alive * (2 * shape.multiplied + 4 * shape.layers * _inner(shape) * context)
-    step = max(
-        moved / (device.bandwidth * serving.bandwidth * serving.tensor_parallel),
-        operations / (device.flops * serving.matrix * serving.tensor_parallel),
+    together = serving.tensor_parallel * (TOGETHER if serving.tensor_parallel > 1 else 1.0)
+    bandwidth = device.bandwidth * serving.bandwidth * together
+    arithmetic = device.flops * serving.matrix * together
+    step = max(shape.weights(serving.dtype) / bandwidth, alive * 2 * shape.multiplied / arithmetic)
+    # Attention is another kernel: nothing of it is hidden behind the weights.
+    cached = alive * context
+    step += max(
+        cached * shape.kv_bytes(serving.dtype) / bandwidth,
+        cached * 4 * shape.layers * _inner(shape) / arithmetic,
     )
     return steps * (step + shape.layers * serving.layer)
 

@@ -96,6 +96,7 @@ class _Plans:
         if not any(_verdicts(self.eft)):
             self.assumed.append(f"a verdict has {self.verdict:,.0f} tokens (ours)")
         self.judging = self._judge_prompt()
+        self.rubric_tokens = self.count(self.rubric.text.partition("{instruction}")[0])
 
     # ------------------------------------------------------------ what is known
 
@@ -189,6 +190,7 @@ class _Plans:
             round(answers * self.judging),
             round(rows * self._new(1, "eft", self.verdict, draw.max_tokens)),
             draw.n,
+            self.rubric_tokens,
             draw.max_tokens,
         )
 
@@ -262,7 +264,7 @@ class _Plans:
             round(prompts * self.prompt),
             round(rows * self._new(iteration, "candidates", self.answer, draw.max_tokens)),
             draw.n,
-            draw.max_tokens,
+            most=draw.max_tokens,
         )
 
     def _judgements(
@@ -288,6 +290,7 @@ class _Plans:
                 round(different * prompt),
                 round(rows * self._new(iteration, "judge", self.verdict, draw.max_tokens)),
                 draw.n,
+                self.rubric_tokens,
                 draw.max_tokens,
             )
         ]
@@ -334,6 +337,7 @@ class _Plans:
             round(rows * self.judging),
             round(rows * draw.n * verdict),
             draw.n,
+            self.rubric_tokens,
             draw.max_tokens,
         )
         return [answers, verdicts]
