@@ -8,6 +8,7 @@ MODULES = (
     "bench_generate",
     "bench_training",
     "bench_judge",
+    "bench_overlap",
     "bench_nlp",
     "bench_report",
 )
