@@ -10,6 +10,7 @@ MODULES = (
     "bench_training",
     "bench_launchers",
     "bench_judge",
+    "bench_overlap",
     "bench_nlp",
     "bench_ray",
     "bench_report",
