@@ -231,6 +231,15 @@ def test_samples_are_reproducible_by_their_seed(opened):
         assert any(first["row-0", 0] != first["row-0", index] for index in (1, 2))
 
 
+def test_more_prompts_than_one_step_reads_are_sampled_by_their_seeds(engine):
+    """vLLM 0.32 dies on a CPU where it reads a prompt in parts for a row with a seed."""
+    prompts = [tuple(300 + (i + j) % 100 for j in range(CONTEXT - 24)) for i in range(40)]
+    sampling = Sampling(n=2, temperature=0.9, max_tokens=4, seed=3)
+    found = by_row(engine.generate(requests(prompts, sampling)))
+    assert len(found) == 80
+    assert {completion.failure for completion in found.values()} == {None}
+
+
 def test_what_is_too_long_fails_alone(remote):
     long = "The dog barks. " * 120
     rows = requests([user(long), long, (300,) * CONTEXT, (300,) * (CONTEXT - 1), TEXTS[0]])

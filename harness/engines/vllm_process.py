@@ -38,6 +38,7 @@ _ENDING = 20.0
 _ERROR = re.compile(r"\b(\w*(?:Error|Exception): .+)")
 _CONSEQUENCE = re.compile(r"Engine core initialization failed|EngineDeadError|WorkerProc init")
 """What vLLM says of an error that it has written down before."""
+_UNWANTED = "nobody wants it any more"
 _MEMORY = re.compile(r"out of memory|OutOfMemory|[Ff]ree memory|[Aa]vailable memory|KV cache")
 
 
@@ -119,7 +120,9 @@ class Process:
         if "ready" in first:
             self.about = first["ready"]
             return
-        reason = self._why or _reason(self.log) or first.get("failed") or "it ended without a word"
+        failed = first.get("failed", "it ended without a word")
+        told = "failed" in first and not _CONSEQUENCE.search(failed)
+        reason = self._why or (None if told else _reason(self.log)) or failed
         remedy = "its log says more"
         if _MEMORY.search(reason):
             remedy = (
@@ -151,7 +154,7 @@ class Process:
         for pipe in (self._child.stdin, self._child.stdout):
             with suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]  # both are pipes
-        if ended:
+        if ended or self._why == _UNWANTED:
             self.log.unlink(missing_ok=True)
 
     def ask(self, call: "Call", order: Mapping[str, Any]) -> int:
@@ -237,13 +240,21 @@ class Process:
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(_LOOK)
                 break
-            silent = time.time() - max(self._heard, self.log.stat().st_mtime)
-            if (self._asking or not self._ready) and silent > self._stalled_after:
+            if self._ready and not self._asking:
+                continue
+            if self._closing.is_set():
+                self._kill(_UNWANTED)
+            elif (silent := self._silence()) > self._stalled_after:
                 self._kill(f"it has not said a word for {silent:.0f} s")
-            elif self._closing.is_set() and not self._ready:
-                self._kill("nobody wants it any more")
         self._kill()
         self._child.wait()
+
+    def _silence(self) -> float:
+        """Count the seconds since there was a word from it, here or in its log."""
+        heard = self._heard
+        with suppress(OSError):  # somebody may tidy up
+            heard = max(heard, self.log.stat().st_mtime)
+        return time.time() - heard
 
     def _kill(self, why: str | None = None) -> None:
         self._why = self._why or why

@@ -279,6 +279,19 @@ def test_an_interrupted_start_is_not_waited_for(start, tmp_path, monkeypatch):
         pass
     assert time.monotonic() - began < 10
     assert gone(int(child.read_text()))
+    assert logs(tmp_path) == []
+
+
+def test_rows_under_way_are_not_waited_for_when_it_is_closed(start, tmp_path):
+    slow = command(fake.SLOW, n=1, max_tokens=80, temperature=0)
+    with start() as model, pytest.raises(KeyboardInterrupt):
+        began = time.monotonic()
+        threading.Timer(
+            0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)
+        ).start()
+        list(model.generate([slow]))
+    assert time.monotonic() - began < 4
+    assert logs(tmp_path) == []
 
 
 @pytest.mark.parametrize("said", ["nonsense", "[1, 2]", '{"ready"'])
