@@ -22,7 +22,12 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import (
+    DistributedType,
+    FullyShardedDataParallelPlugin,
+    broadcast_object_list,
+    gather_object,
+)
 from pydantic import JsonValue
 from safetensors import SafetensorError
 from transformers import (
@@ -139,6 +144,16 @@ class Together:
     accelerator: Accelerator
     args: TrainingArguments
     is_deepspeed_enabled: bool
+    is_fsdp_enabled: bool
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Have FSDP divide the model on CPUs as well, where accelerate passes over it."""
+        super().create_accelerator_and_postprocess()  # type: ignore[misc]
+        if self.args.fsdp and not self.is_fsdp_enabled:
+            state: Any = self.accelerator.state
+            state.fsdp_plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
+            state.distributed_type = DistributedType.FSDP
+            self.is_fsdp_enabled = True
 
     def save_model(self, *args: Any, **kwargs: Any) -> None:
         """Leave it to DeepSpeed's own checkpoint, which has the weights already, divided."""
