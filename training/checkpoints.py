@@ -11,14 +11,15 @@ if it had made them. A location is whatever the engine opens: a folder of weight
 on a server, or, with the `stored` engine, a file of answers.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from harness.errors import ConfigError, DataError
-from harness.protocols import Improvement, Workspace
-from harness.records import ModelRef, Record
+from harness.protocols import Improvement, PlannedTraining, Prompt, Workspace
+from harness.records import ModelRef, Record, StageResult
 
 _ENDINGS = (".json", ".jsonl", ".gz", ".csv", ".parquet")
 
@@ -83,16 +84,33 @@ class Checkpoints:
                     "name a folder of weights, or what else the engine opens"
                 )
 
+    def plan(
+        self,
+        model: ModelRef,
+        iterations: int,
+        seed: int,
+        count: Callable[[Prompt], int],
+        earlier: Sequence[StageResult],
+    ) -> Sequence[PlannedTraining]:
+        """Tell which models there will be; nothing is done to them."""
+        self.check(model, seed, iterations)
+        return [
+            PlannedTraining((self._made(model, number),), (), {}, "bfloat16")
+            for number in range(1, iterations + 1)
+        ]
+
     def improve(self, model: ModelRef, iteration: int, workspace: Workspace) -> Improvement:
         """Hand over the round's model."""
+        return Improvement(self._made(model, iteration))
+
+    def _made(self, model: ModelRef, iteration: int) -> ModelRef:
         checkpoint = self.config.models[iteration - 1]
-        return Improvement(
-            ModelRef(
-                name=self.names[iteration - 1],
-                location=checkpoint.location,
-                revision=checkpoint.revision,
-                parent=checkpoint.parent or model.name,
-            )
+        before = model.name if iteration == 1 else self.names[iteration - 2]
+        return ModelRef(
+            name=self.names[iteration - 1],
+            location=checkpoint.location,
+            revision=checkpoint.revision,
+            parent=checkpoint.parent or before,
         )
 
 

@@ -125,6 +125,8 @@ class Estimator:
         self.counter: Counter = counter(self.config.model, Path(template) if template else None)
         self.shape: Shape = shape_of(self.config.model)
         self.notes: list[str] = []
+        self.mute = False
+        """Whether the trainer does not tell what it will do."""
         self.trainings = self._trainings()
         self.saved = self.trainings[0].dtype if self.trainings else self.shape.dtype
 
@@ -134,6 +136,7 @@ class Estimator:
         if trainer is None or not count:
             return ()
         if not isinstance(trainer.plugin, Planner):
+            self.mute = True
             self.notes.append(f"the trainer {trainer.name} does not tell what it will do")
             models = lineage(self.config.model, count)[1:]
             return [
@@ -178,6 +181,8 @@ class Estimator:
             if stage.kind == "train":
                 planned = self.trainings[stage.iteration - 1].work
                 first = {part: self._planned(stage, part, planned) for part in _parts(planned)}
+                if self.mute:
+                    first = {"training": Estimate("train", speed=None)}
                 parts = first | parts
             else:
                 parts |= self._missing(stage)
@@ -354,7 +359,7 @@ class Estimator:
 
     def shape_of(self, model: ModelRef) -> Shape | None:
         """Find the shape of a model of the run, of its judge, or of another that it names."""
-        if model.parent is not None or model.location in ("none", self.config.model.location):
+        if model.location in ("none", self.config.model.location):
             return self.shape
         return _shape(model.location)
 

@@ -79,7 +79,7 @@ def test_an_adapter_is_as_large_as_its_base(tmp_path):
 
 
 def test_what_cannot_be_told_is_refused(tmp_path):
-    with pytest.raises(DataError, match="hf download some/model config.json"):
+    with pytest.raises(DataError, match=r"hf download some/model config\.json"):
         shape_of(ModelRef(location="some/model"))
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"model_type": "mixtral"}))

@@ -57,9 +57,7 @@ def test_replicas_share_the_rows():
 def test_a_batch_is_no_larger_than_the_cache():
     little = replace(DEVICE, memory=2 * SHAPE.weights("bfloat16"))
     work = Work("p", "generate", rows=256, prompt_tokens=2560, new_tokens=12_800)
-    assert ask_seconds(work, SHAPE, replace(EXACT, device=little)) > ask_seconds(
-        work, SHAPE, EXACT
-    )
+    assert ask_seconds(work, SHAPE, replace(EXACT, device=little)) > ask_seconds(work, SHAPE, EXACT)
 
 
 def test_training_takes_six_operations_a_parameter_and_token():

@@ -1,0 +1,156 @@
+"""A whole plan of a small request: what is known exactly, what is assumed, what is refused."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from harness import plugins
+from harness.cli import app
+from harness.config import RunConfig, validate
+from harness.errors import ConfigError, DataError
+from harness.planning.fleet import Fleet
+from harness.planning.hardware import gpu
+from harness.planning.pilot import piloted
+from harness.planning.plan import Bid, Estimator, make_plan
+from harness.planning.rehearsal import Absent
+from harness.records import Plan, Stage
+from harness.run import Bench
+from harness.store import Store
+from tests.harness.planning.test_rehearsal import REQUEST
+
+H100 = Fleet(gpu("H100"))
+
+
+def config(**changed):
+    return validate(RunConfig, REQUEST | changed, "request")
+
+
+def part(plan, stage, name):
+    return next(one.parts[name] for one in plan.stages if str(one.stage) == stage)
+
+
+def test_a_plan_has_every_stage_and_adds_up():
+    plan = make_plan(config(), H100)
+    names = [str(one.stage) for one in plan.stages]
+    assert names == ["00-evaluate", "01-train", "01-evaluate", "02-train", "02-evaluate"]
+    seconds = [one.seconds for stage in plan.stages for one in stage.parts.values()]
+    assert plan.seconds == pytest.approx(sum(seconds))
+    assert part(plan, "02-train", "candidates").rows == 4 * 1000
+    assert part(plan, "01-train", "train SFT").rows == 40
+    assert plan.disk["models"] > 0
+    assert all(need.fits for need in plan.memory)
+    assert "examiner is asked about" in plan.judge
+
+
+def test_a_plan_survives_the_disk():
+    plan = make_plan(config(iterations=0), H100)
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_the_request_is_kept_as_the_run_keeps_it():
+    plan = make_plan(config(iterations=0), H100)
+    assert plan.request == Bench.build(config(iterations=0)).request
+
+
+def test_what_costs_money_is_said_before_it_does(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "not-a-key")
+    judge = {"engine": "openai", "model": {"name": "judge", "location": "gpt-6-sol"}}
+    plan = make_plan(config(iterations=0, judge=judge), H100)
+    assert "tokens in" in plan.judge
+    assert "$" in plan.judge
+    assert part(plan, "00-evaluate", "M0/examiner/mark").seconds is None  # somebody else's server
+    assert plan.seconds is None
+
+
+def test_a_model_that_does_not_fit_is_said(monkeypatch):
+    big = {"location": "meta-llama/Llama-2-70b-hf"}
+    plan = make_plan(config(iterations=0, model=big, evaluations=[]), H100)
+    assert plan.memory == ()  # nothing is asked
+    asked = [{"name": "examiner", "limit": 2}]
+    plan = make_plan(config(iterations=0, model=big, evaluations=asked), H100)
+    [need] = plan.memory
+    assert not need.fits
+    spread = replace(H100, gpus=8, supposed=True)
+    [need] = make_plan(config(iterations=0, model=big, evaluations=asked), spread).memory
+    assert need.fits
+
+
+def test_an_evaluation_without_its_data_is_of_its_published_size(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    bench = [{"name": "alpaca_eval", "data": "alpaca_eval"}, {"name": "examiner", "limit": 2}]
+    plan = make_plan(config(iterations=0, evaluations=bench), H100)
+    assert part(plan, "00-evaluate", "M0/alpaca_eval").rows == 805
+    assert part(plan, "00-evaluate", "M0/alpaca_eval/mark").rows == 805
+    assert any("published size" in note for note in plan.assumptions)
+
+
+def test_a_trainer_that_tells_nothing_is_unknown_not_nothing():
+    class Mute:
+        def check(self, model, seed, iterations):
+            pass
+
+    bid = Bid.build(config())
+    bench = replace(bid.bench, trainer=plugins.Built("mute", Mute(), {"name": "mute"}))
+    estimator = Estimator(replace(bid, bench=bench), H100)
+    assert any("does not tell" in note for note in estimator.notes)
+    assert [m.name for m in estimator.trainings[0].models] == ["SFT", "M1"]
+    parts = estimator.stages()[Stage(iteration=1, kind="train")]
+    assert parts["training"].speed is None
+
+
+def test_what_cannot_be_planned_is_refused():
+    with pytest.raises(DataError, match=r"hf download org/model config\.json"):
+        make_plan(config(model={"location": "org/model"}), H100)
+    with pytest.raises(DataError, match="no such folder"):
+        make_plan(config(model={"location": "./nowhere"}), H100)
+    assert issubclass(Absent, DataError)
+
+
+def test_a_plan_loads_no_torch():
+    code = (
+        "import sys\n"
+        "from harness.config import RunConfig, validate\n"
+        "from harness.planning.plan import plan_for\n"
+        "from harness.planning.fleet import Fleet\n"
+        "from harness.planning.hardware import gpu\n"
+        "from pathlib import Path\n"
+        "import json\n"
+        f"config = validate(RunConfig, json.loads({json.dumps(json.dumps(REQUEST))}), 'request')\n"
+        "plan_for(config, Fleet(gpu('H100')), Path('.'))\n"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def written(folder):
+    file = folder / "request.toml"
+    file.write_text('iterations = 0\n[model]\nlocation = "microworld"\n')
+    return str(file)
+
+
+def test_the_command_prints_and_keeps_a_plan(tmp_path):
+    out = tmp_path / "run"
+    asked = ["plan", written(tmp_path), "--gpu", "l4", "--out", str(out)]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    assert "1 x L4" in done.output
+    assert Store(out).plan().gpus == 1
+    done = CliRunner().invoke(app, [*asked, "--json"])
+    assert json.loads(done.stdout)["hardware"].startswith("1 x L4")
+
+
+def test_bad_options_are_refused_in_a_line(tmp_path):
+    for options, message in (
+        (["--gpu", "H1000"], "did you mean"),
+        (["--like", str(tmp_path / "nothing")], "holds no run"),
+    ):
+        asked = ["plan", written(tmp_path), "--out", str(tmp_path / "run"), *options]
+        done = CliRunner().invoke(app, asked)
+        assert message in str(done.exception)
+    with pytest.raises(ConfigError, match="leave out --gpu"):
+        piloted(config(), replace(H100, gpus=8, supposed=True), tmp_path)
