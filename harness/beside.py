@@ -5,11 +5,12 @@
             judging.put(answers)        where each batch is all that was put since the last
     # here everything is done, or the first error, whoever made it, has been raised
 
-What goes wrong on either side ends both: see `Halt`.
+What goes wrong there ends the run at its next check, and what goes wrong here ends the thread.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from threading import Condition, Thread, current_thread
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -18,11 +19,11 @@ T = TypeVar("T")
 
 
 class Halted(Exception):
-    """Another thread has ended the run; its error says why."""
+    """Nobody wants any more of what this thread does; the error of another one says why."""
 
 
 class Halt:
-    """Why the threads of a run are to stop, if they are; the first reason counts."""
+    """What has gone wrong in a thread beside, so that a run is to end; the first error counts."""
 
     def __init__(self) -> None:
         self._home = current_thread()
@@ -32,7 +33,7 @@ class Halt:
 
     @property
     def pulled(self) -> bool:
-        """Whether they are to stop."""
+        """Whether the run is to end."""
         return self._why is not None
 
     def pull(self, why: BaseException) -> None:
@@ -42,12 +43,15 @@ class Halt:
             self.changed.notify_all()
 
     def check(self) -> None:
-        """Stop here, if the run is to end.
+        """Stop here, if the run is to end, or this thread.
 
         Raises:
-            BaseException: what it was halted for, on the main path.
+            BaseException: what has gone wrong, on the main path.
             Halted: in any other thread.
         """
+        mine = _MINE.get()
+        if mine is not None and mine.unwanted:
+            raise Halted
         if self._why is not None:
             raise self._why if current_thread() is self._home else Halted
 
@@ -65,13 +69,15 @@ class Beside(Generic[T]):
 
         Args:
             work: Is given batches, each of all that is ready; it waits for the next one there.
-            halt: Ends this thread with others, and them with this one.
+            halt: Tells the run what has gone wrong there, and this thread what has elsewhere.
             waiting: Is entered while the main path waits for the thread.
         """
         self._work, self._halt, self._waiting = work, halt or Halt(), waiting
         self._changed = self._halt.changed
         self._ready: list[T] = []
         self._busy = self._closed = False
+        self.unwanted = False
+        """Whether nobody wants the rest of the work."""
         self._thread: Thread | None = None
 
     def put(self, one: T) -> None:
@@ -88,6 +94,11 @@ class Beside(Generic[T]):
             self._thread = Thread(target=self._run, name="beside", daemon=True)
             self._thread.start()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether something that was put is not done, and may yet be."""
+        return not self._halt.pulled and bool(self._ready or self._busy)
+
     def wait(self) -> None:
         """Wait until all that was put is done.
 
@@ -95,7 +106,7 @@ class Beside(Generic[T]):
             BaseException: what has gone wrong in the thread.
         """
         with self._waiting(), self._changed:
-            self._changed.wait_for(lambda: self._halt.pulled or not (self._ready or self._busy))
+            self._changed.wait_for(lambda: not self.under_way)
         self._halt.check()
 
     def __enter__(self) -> Self:
@@ -108,10 +119,8 @@ class Beside(Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         """End the thread: when everything is done or, after an error, as soon as may be."""
-        if error is not None:
-            self._halt.pull(error)
         with self._changed:
-            self._closed = True
+            self._closed, self.unwanted = True, error is not None
             self._changed.notify_all()
         if self._thread is not None:
             with self._waiting():
@@ -120,10 +129,12 @@ class Beside(Generic[T]):
             self._halt.check()
 
     def _run(self) -> None:
+        _MINE.set(self)
         try:
             self._work(self._batches())
         except BaseException as error:  # noqa: BLE001  # the main path raises it
-            self._halt.pull(error)
+            if not self.unwanted:
+                self._halt.pull(error)
         finally:
             with self._changed:
                 self._busy = False
@@ -134,10 +145,14 @@ class Beside(Generic[T]):
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._halt.pulled or self._ready or self._closed)
+                self._changed.wait_for(lambda: self._ready or self._closed or self._halt.pulled)
                 self._halt.check()
                 if not self._ready:
                     return
                 ready, self._ready = self._ready, []
                 self._busy = True
             yield ready
+
+
+_MINE: ContextVar[Beside[Any] | None] = ContextVar("mine", default=None)
+"""Whose thread the present one is."""

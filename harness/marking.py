@@ -8,11 +8,14 @@ that an evaluation's answers are there, while the model answers the next one, an
 model is trained; no training depends on a mark. A stage is done when its marks are. Any other
 judge would take the model's memory or its processor: it has its turn once the answers of a stage
 are there, as has whatever needs no judge.
+
+A mark that cannot be had ends the run at the next row or part: a training that is under way is
+ended first. A run that stops by itself, because a model has collapsed, say, ends its marks first.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain
 from types import TracebackType
@@ -82,8 +85,8 @@ class Marking:
         self._apart.wait()
 
     def finish(self, result: StageResult) -> None:
-        """Mark a stage as done, when its marks are there."""
-        if self._is_apart:
+        """Note that a stage is done: a measurement when its marks are there."""
+        if self._is_apart and result.stage.kind == "evaluate":
             self._apart.put(partial(self._finish, result))
         else:
             self._finish(result)
@@ -101,11 +104,23 @@ class Marking:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self._meter.halt(error)
-            if self._stoppable is not None:
-                self._stoppable.stop()
-        self._apart.__exit__(kind, error, traceback)
+        """End: with all marks where the run has stopped by itself, else as soon as may be."""
+        try:
+            if isinstance(error, HarnessError) and self._apart.under_way:
+                self._meter.note(f"marks are finished, then the run stops: {error}")
+                with suppress(HarnessError):  # a second one: the first is told
+                    self.wait()
+        except BaseException as interruption:
+            error = interruption
+            raise
+        finally:
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._apart.unwanted = error is not None
+        if error is not None and self._stoppable is not None:
+            self._stoppable.stop()
+        self._apart.__exit__(type(error) if error else None, error, None)
 
     def _mark_apart(self, batches: Iterator[list[Callable[[], None]]]) -> None:
         try:

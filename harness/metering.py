@@ -227,15 +227,13 @@ class Meter:
         """Do work in another thread, whose parts are accounted for here."""
         return Beside(work, self._halt, self.waiting)
 
-    def halt(self, why: BaseException) -> None:
-        """Have all threads stop at their next row."""
-        self._halt.pull(why)
-
     def check(self) -> None:
-        """Stop this thread, if another one has ended the run. To be called between rows.
+        """Stop here where a part beside has gone wrong, or nobody wants this one any more.
+
+        To be called between rows.
 
         Raises:
-            BaseException: what the run ends for.
+            BaseException: what has gone wrong.
         """
         self._halt.check()
 

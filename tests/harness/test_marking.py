@@ -12,13 +12,13 @@ from rich.console import Console
 
 from example_plugin import Renaming
 from harness import status
-from harness.beside import Halt
+from harness.beside import Beside, Halt
 from harness.config import RunConfig
 from harness.engines.scripted import Scripted, prompt_text
-from harness.errors import BudgetExceeded, JudgeUnavailable
+from harness.errors import BudgetExceeded, CollapseError, JudgeUnavailable
 from harness.metering import Meter, Silent
 from harness.records import Stage
-from harness.run import run
+from harness.run import run, stages
 from harness.store import Store
 from tests.judge_server import JudgeServer
 from tests.test_kill import Killer, attempt
@@ -92,14 +92,20 @@ def store(tmp_path):
 
 @pytest.fixture
 def halted(monkeypatch):
-    """Happens when a run is halted."""
+    """Happens when a mark has ended the run, or the run the marks."""
     event, pull = threading.Event(), Halt.pull
 
     def pulled(halt, why):
         pull(halt, why)
         event.set()
 
+    def ends(beside, name, value):
+        object.__setattr__(beside, name, value)
+        if name == "unwanted" and value:
+            event.set()
+
     monkeypatch.setattr(Halt, "pull", pulled)
+    monkeypatch.setattr(Beside, "__setattr__", ends)
     return event
 
 
@@ -126,26 +132,54 @@ def test_an_evaluation_is_marked_while_the_model_answers_the_next(script, store)
     assert meet.broken is False
 
 
-def test_a_model_is_marked_while_the_next_one_is_trained(script, store, monkeypatch):
-    meet = threading.Barrier(2, timeout=60)
-    script.judging = once(meet.wait)
+def test_a_model_is_marked_while_the_next_ones_are_trained(script, store, monkeypatch):
+    trained = threading.Event()
+    script.judging = lambda request: trained.wait(60)
     plain, seen = Renaming.improve, []
     console = Console(file=io.StringIO(), width=100)
 
     def improve(trainer, model, iteration, workspace):
-        seen.append(store.stage_result(Stage(iteration=0, kind="evaluate")))
+        seen.append([str(stage) for stage in stages(2) if store.stage_result(stage)])
         status.show(store, console)
-        meet.wait()
+        if iteration == 2:
+            trained.set()
         return plain(trainer, model, iteration, workspace)
 
     monkeypatch.setattr(Renaming, "improve", improve)
-    record = run(request(1), store)
-    assert seen == [None], "M0 was not marked when training began"
+    record = run(request(2), store)
+    assert seen == [[], ["01-train"]], "nothing is marked, and what is trained is kept"
     said = console.file.getvalue()
-    assert "1/3  00-evaluate  answered" in said
-    assert "2/3  01-train     under way" in said
+    assert "1/5  00-evaluate  answered" in said
+    assert "2/5  01-train     under way" in said
+    assert "3/5  01-evaluate  answered" in said
+    assert "4/5  02-train     under way" in said
     assert all(stage.finished for stage in record.stages)
-    assert len(record.stages) == 3
+    assert len(record.stages) == 5
+
+
+def test_a_run_that_stops_by_itself_ends_its_marks_first(script, store, monkeypatch):
+    collapsed, said = threading.Event(), []
+    script.judging = lambda request: collapsed.wait(60)
+
+    class Listening(Silent):
+        def note(self, text):
+            said.append(text)
+            collapsed.set()
+
+    def improve(*_):
+        raise CollapseError("M0 cannot judge")
+
+    monkeypatch.setattr(Renaming, "improve", improve)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.run.Bench.check_engines", lambda *_: None)
+        with pytest.raises(CollapseError, match="M0 cannot judge"):
+            run(request(1), store, Listening())
+    assert said == ["marks are finished, then the run stops: M0 cannot judge"]
+    record = store.record()
+    assert record.stopped == "M0 cannot judge"
+    assert record.stages[0].finished
+    assert len(record.stages[0].evaluations) == 3
+    assert nobody_is_left()
 
 
 def test_a_judge_in_the_process_waits_for_its_turn(local, store):
