@@ -6,6 +6,8 @@ import sys
 MODULES = (
     "bench_run",
     "bench_generate",
+    "bench_prefix",
+    "bench_expected",
     "bench_training",
     "bench_judge",
     "bench_nlp",
