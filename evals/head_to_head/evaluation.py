@@ -20,7 +20,7 @@ format, with a greedy verdict of at most 100 tokens:
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from evals import answers
 from evals.answers import Questions
@@ -54,8 +54,17 @@ class HeadToHead:
         that were measured before, which gives every pair of the run. Those that were not measured
         before are left out. Or files of answers: see `evals.head_to_head.opponents`."""
         rubric: str = "microworld_compare"
-        """A pairwise rubric: a built-in name, a file, or AlpacaEval's prompt by the name above."""
+        """A pairwise rubric: a built-in name, a file, or AlpacaEval's prompt by the name above.
+        Left out, it is `compare` for questions that are not the micro-world's."""
         judge_max_tokens: int = Field(default=512, gt=0)
+
+        @model_validator(mode="before")
+        @classmethod
+        def _as_the_questions_are(cls, given: Any) -> Any:
+            data = given.get("data") if isinstance(given, dict) else None
+            if isinstance(data, str) and not data.startswith(datasets.MICROWORLD):
+                return {"rubric": "compare", **given}
+            return given
 
         @field_validator("against", mode="before")
         @classmethod

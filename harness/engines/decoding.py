@@ -1,6 +1,6 @@
 """The decoding loop: one batch of rows through a Hugging Face model, with a key-value cache.
 
-    prefill     every distinct prompt once, padded on the left          [prompts, longest]
+    prefill     every distinct prompt once, what all share only once    [prompts, longest]
     fan out     the cache and the last logits, once for each row        [rows, ...]
     step        sample a token a row; finished rows come out at once
     compact     finished rows leave the batch, and the step gets cheaper
@@ -20,6 +20,7 @@ from transformers import Cache, PreTrainedModel
 from harness.engines.batching import Row
 from harness.engines.caching import new_cache
 from harness.engines.finishing import diverged
+from harness.engines.prefill import prefill, shared
 from harness.engines.sampling import noise, sample
 
 Ids = tuple[int, ...]
@@ -52,17 +53,6 @@ class _Batch:
         self.temperature = self.temperature[indices]
         self.top_p = self.top_p[indices]
         self.noise = self.noise[indices]
-
-
-def pad_left(sequences: Sequence[Ids], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Stack sequences that end together: ids and mask, each [sequences, longest]."""
-    longest = max(map(len, sequences))
-    ids = numpy.full((len(sequences), longest), pad, dtype=numpy.int64)
-    mask = numpy.zeros_like(ids)
-    for i, sequence in enumerate(sequences):
-        ids[i, longest - len(sequence) :] = sequence
-        mask[i, longest - len(sequence) :] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 def decode(
@@ -119,12 +109,10 @@ def _prefill(model: PreTrainedModel, rows: Sequence[Row], pad: int) -> tuple[_Ba
     distinct = dict.fromkeys(row.prompt_ids for row in rows)
     prompts = {prompt_ids: i for i, prompt_ids in enumerate(distinct)}
     device = model.device
-    ids, mask = pad_left(list(prompts), pad, device)
-    width = ids.shape[1]
-    padded = not bool(mask.all())
-    positions = (mask.cumsum(-1) - 1).clamp_(min=0)
     cache = new_cache(model.config)
-    logits = _forward(model, ids, mask if padded else None, positions, cache)
+    logits, mask = prefill(model, cache, list(prompts), shared(list(prompts), cache), pad)
+    width = mask.shape[1]
+    padded = not bool(mask.all())
     if not bool(logits.isfinite().all()):
         raise diverged(str(model.name_or_path))
     room = max(row.room for row in rows)
@@ -137,7 +125,7 @@ def _prefill(model: PreTrainedModel, rows: Sequence[Row], pad: int) -> tuple[_Ba
         rows=list(rows),
         cache=cache,
         mask=torch.nn.functional.pad(mask, (0, room), value=1) if padded else None,
-        positions=positions[:, -1] + 1,
+        positions=mask.sum(-1),
         temperature=torch.tensor([r.request.sampling.temperature for r in rows], device=device),
         top_p=torch.tensor([r.request.sampling.top_p for r in rows], device=device),
         noise=torch.from_numpy(draws).to(device),
@@ -174,24 +162,16 @@ def _likeliest(logits: Tensor, count: int) -> list[list[tuple[int, float]]]:
 def _step(model: PreTrainedModel, batch: _Batch, tokens: Tensor, seen: int) -> Tensor:
     """Read one more token a row; return the next logits, [rows, vocabulary]."""
     mask = None if batch.mask is None else batch.mask[:, :seen]
-    logits = _forward(model, tokens[:, None], mask, batch.positions[:, None], batch.cache)
-    # A finished row may stay for a few steps; learned positions end with the context.
-    last = model.config.max_position_embeddings - 1
-    batch.positions = (batch.positions + 1).clamp_(max=last)
-    return logits
-
-
-def _forward(
-    model: PreTrainedModel, ids: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache
-) -> Tensor:
-    """Read ids into the cache; return the logits after the last ones, in float32."""
     output = model(
-        input_ids=ids,
+        input_ids=tokens[:, None],
         attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
+        position_ids=batch.positions[:, None],
+        past_key_values=batch.cache,
         use_cache=True,
         logits_to_keep=1,
     )
     logits: Tensor = output.logits[:, -1].float()
+    # A finished row may stay for a few steps; learned positions end with the context.
+    last = model.config.max_position_embeddings - 1
+    batch.positions = (batch.positions + 1).clamp_(max=last)
     return logits

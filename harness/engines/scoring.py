@@ -13,13 +13,12 @@ times its cache.
 import copy
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
 
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
-from harness.engines.decoding import pad_left
+from harness.engines.prefill import BEGINNING, pad_left, prefill, read, shared
 from harness.engines.tokens import Ids, Pair
 from harness.protocols import LogLikelihood
 
@@ -28,8 +27,6 @@ _LOGITS = 1 << 27
 CPU_TOKENS = 1 << 14
 """The most tokens in a batch on a CPU, whose caches larger ones leave."""
 
-_BEGINNING = 64
-"""Prompts that agree in so many tokens go together, so that these are read once."""
 _FAMILY = 4
 """So many different prompts with one beginning are worth batches of their own."""
 _SPREAD = 1.25
@@ -44,7 +41,7 @@ def queues(pairs: Iterable[Pair]) -> list[deque[Pair]]:
     """
     alike: dict[Ids, dict[Ids, list[Pair]]] = {}
     for pair in pairs:
-        beginning = pair.prompt[:_BEGINNING] if len(pair.prompt) > _BEGINNING else ()
+        beginning = pair.prompt[:BEGINNING] if len(pair.prompt) > BEGINNING else ()
         alike.setdefault(beginning, {}).setdefault(pair.prompt, []).append(pair)
     others: dict[Ids, list[Pair]] = {}
     families = []
@@ -78,20 +75,12 @@ def score(model: PreTrainedModel, batch: Sequence[Pair], pad: int) -> list[LogLi
     """Score every continuation of a batch."""
     prompts = list(dict.fromkeys(pair.prompt for pair in batch))
     cache = DynamicCache(config=model.config)
-    # What is shared stands before the padding, which a sliding window would count as tokens.
-    shared = () if any(cache.is_sliding) else _shared(prompts)
-    if len(prompts) == len(batch) and not shared:
+    common = shared(prompts, cache)
+    if len(prompts) == len(batch) and not common:
         return _score_whole(model, batch, pad)
-    mask = torch.ones(1, 0, dtype=torch.long, device=model.device)
-    if shared:
-        begun, mask = pad_left([shared], pad, model.device)
-        _read(model, cache, mask[:, :0], begun, mask, 1)
-        cache.batch_repeat_interleave(len(prompts))
-    mask = mask.expand(len(prompts), -1)
-    ids, is_token = pad_left([prompt[len(shared) :] for prompt in prompts], pad, model.device)
-    first = _read(model, cache, mask, ids, is_token, 1)[:, -1].log_softmax(-1)
+    logits, mask = prefill(model, cache, prompts, common, pad)
+    first = logits.log_softmax(-1)
     best = first.argmax(-1)
-    mask = torch.cat([mask, is_token], dim=1)
 
     places = {prompt: place for place, prompt in enumerate(prompts)}
     rows = torch.tensor([places[pair.prompt] for pair in batch], device=model.device)
@@ -101,7 +90,7 @@ def score(model: PreTrainedModel, batch: Sequence[Pair], pad: int) -> list[LogLi
     for part in _of_like_length(batch, model.config.vocab_size):
         chosen = rows[part]
         ids, is_token = _pad_right([batch[i].continuation for i in part], pad, model.device)
-        logits = _read(
+        logits = read(
             model, _selected(cache, chosen), mask[chosen], ids[:, :-1], is_token[:, 1:], 0
         )
         for i, total, is_best in zip(
@@ -129,14 +118,6 @@ def _score_whole(model: PreTrainedModel, batch: Sequence[Pair], pad: int) -> lis
     return _results(batch, *_look_up(logits, targets, is_target))
 
 
-def _shared(prompts: Sequence[Ids]) -> Ids:
-    """Find what several prompts begin with, where it is worth a reading of its own."""
-    first, last = min(prompts), max(prompts)  # what these two share, all share
-    pairs = zip(first[:-1], last, strict=False)  # something is left of every prompt
-    shared = first[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))]
-    return shared if len(prompts) > 1 and len(shared) >= _BEGINNING else ()
-
-
 def _of_like_length(batch: Sequence[Pair], vocabulary: int) -> Iterator[list[int]]:
     """Part the continuations of two tokens or more, so that little is read as padding."""
     part: list[int] = []
@@ -159,32 +140,6 @@ def _selected(cache: DynamicCache, rows: Tensor) -> DynamicCache:
     chosen.layers = [copy.copy(layer) for layer in cache.layers]
     chosen.batch_select_indices(rows)
     return chosen
-
-
-def _read(
-    model: PreTrainedModel, cache: Cache, mask: Tensor, ids: Tensor, is_token: Tensor, keep: int
-) -> Tensor:
-    """Read ids into the cache; return the logits of the last `keep`, or of all for 0.
-
-    Args:
-        model: The model, in evaluation mode.
-        cache: What was read before; it grows.
-        mask: [rows, read before], 0 on padding.
-        ids: [rows, new].
-        is_token: [rows, new], 0 on padding.
-        keep: For how many of the last positions logits are computed.
-    """
-    whole = torch.cat([mask, is_token], dim=1)
-    positions = (whole.cumsum(-1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
-    logits: Tensor = model(
-        input_ids=ids,
-        attention_mask=None if bool(whole.all()) else whole,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=keep,
-    ).logits
-    return logits.float()
 
 
 def _look_up(logits: Tensor, targets: Tensor, is_target: Tensor) -> tuple[list[float], list[bool]]:

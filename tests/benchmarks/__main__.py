@@ -7,6 +7,8 @@ MODULES = (
     "bench_run",
     "bench_generate",
     "bench_vllm",
+    "bench_prefix",
+    "bench_expected",
     "bench_training",
     "bench_launchers",
     "bench_judge",

@@ -35,10 +35,15 @@ def longer_is_better(prompt, index):
     return f"Better: {'tie' if len(a) == len(b) else 'A' if len(a) > len(b) else 'B'}"
 
 
+def asking(**options):
+    """By default in the words that these tests' judges read."""
+    return HeadToHead.Config(**{"rubric": "microworld_compare"} | options)
+
+
 @pytest.fixture
 def duel(jsonl, fake, log):
     """Answer and mark one model after another, as a run does."""
-    evaluation = HeadToHead(HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS)))
+    evaluation = HeadToHead(asking(data=jsonl("prompts.jsonl", PROMPTS)))
 
     def play(judge_reply, *players, evaluation=evaluation):
         results = []
@@ -120,7 +125,7 @@ def test_who_meets_whom(duel):
 
 
 def test_an_opponent_that_is_named_or_missing(jsonl, duel):
-    config = HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS), against=["M0", "previous"])
+    config = asking(data=jsonl("prompts.jsonl", PROMPTS), against=["M0", "previous"])
     players = [(one, said_by(one.name)) for one in (M0, M1)]
     *_, result = duel(first_is_better, *players, evaluation=HeadToHead(config))
     assert [item.against for item in result.items] == ["M0"] * 6
@@ -187,7 +192,7 @@ def test_a_truncated_answer_is_compared_and_marked_so(duel):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(lengths=st.lists(st.integers(1, 3), min_size=6, max_size=6), rival=st.integers(1, 3))
 def test_my_win_is_your_loss(jsonl, fake, tmp_path_factory, lengths, rival):
-    evaluation = HeadToHead(HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS)))
+    evaluation = HeadToHead(asking(data=jsonl("prompts.jsonl", PROMPTS)))
 
     def own(prompt, index):
         return "x" * lengths[int(prompt[4])]
@@ -253,7 +258,7 @@ def test_the_protocol_names_the_judge_but_not_the_model(duel, fake, log):
 
 def test_the_exact_examiner_referees(jsonl, fake, log):
     prompts = jsonl("q.jsonl", [{"id": "dog", "prompt": "What sound does the dog make?"}])
-    evaluation = HeadToHead(HeadToHead.Config(data=prompts))
+    evaluation = HeadToHead(asking(data=prompts))
     results = []
     with ExaminerEngine(ExaminerEngine.Config()).open(
         ModelRef(name="judge", location="examiner")
@@ -268,11 +273,11 @@ def test_the_exact_examiner_referees(jsonl, fake, log):
 
 def test_without_data_nothing_runs(tmp_path):
     with pytest.raises(DataError, match="nowhere"):
-        HeadToHead(HeadToHead.Config(data=str(tmp_path / "nowhere.jsonl")))
+        HeadToHead(asking(data=str(tmp_path / "nowhere.jsonl")))
 
 
 def test_all_gives_every_pair_of_the_run(jsonl, duel):
-    config = HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS), against="all")
+    config = asking(data=jsonl("prompts.jsonl", PROMPTS), against="all")
     players = [(one, said_by(one.name)) for one in (M0, SFT, M1, M2)]
     results = duel(first_is_better, *players, evaluation=HeadToHead(config))
     met = [list(dict.fromkeys(item.against for item in result.items)) for result in results]
@@ -319,7 +324,7 @@ def against(jsonl, fake, log):
     number = count()
 
     def play(*names, data=PROMPTS):
-        config = HeadToHead.Config(data=jsonl("prompts.jsonl", data), against=names)
+        config = asking(data=jsonl("prompts.jsonl", data), against=names)
         evaluation, rows = HeadToHead(config), log(str(next(number)))
         evaluation.answer(fake(lambda prompt, index: "xx"), rows)
         return evaluation.mark(M1, rows, fake(longer_is_better), [])
@@ -347,7 +352,7 @@ def test_the_protocol_knows_what_was_stored(against, outputs):
 
 def test_stored_answers_stand_beside_the_models_of_the_run(jsonl, outputs, fake, log):
     names = ("previous", outputs("gpt.jsonl", OUTPUTS["gpt.jsonl"]))
-    config = HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS), against=names)
+    config = asking(data=jsonl("prompts.jsonl", PROMPTS), against=names)
     evaluation, results = HeadToHead(config), []
     for model in (M0, M1):
         rows = log(model.name)
@@ -389,7 +394,7 @@ def test_an_answer_to_the_instruction_with_its_input(against, outputs):
 
 def test_the_description_says_where_the_prompts_are_from(jsonl, fake, log):
     def described(**options):
-        config = HeadToHead.Config(data=jsonl("prompts.jsonl", PROMPTS), **options)
+        config = asking(data=jsonl("prompts.jsonl", PROMPTS), **options)
         evaluation, rows = HeadToHead(config), log(str(options))
         evaluation.answer(fake(said_by("M1")), rows)
         return evaluation.mark(M1, rows, fake(first_is_better), []).description
@@ -413,7 +418,7 @@ def test_the_published_prompt_of_alpaca_eval(jsonl, fake, log):
 
     rubric = "alpaca_eval:alpaca_eval_gpt4/alpaca_eval.txt"
     data = jsonl("prompts.jsonl", PROMPTS)
-    config = HeadToHead.Config(data=data, rubric=rubric, judge_max_tokens=100)
+    config = asking(data=data, rubric=rubric, judge_max_tokens=100)
     evaluation, results = HeadToHead(config), []
     engine = Scripted(Scripted.Config(), reply=judge)
     with engine.open(ModelRef(name="gpt-4", location="gpt-4")) as loaded:
@@ -436,10 +441,17 @@ def test_real_answers_meet_on_real_questions(fake, log):
     folder = "head_to_head/vicuna_blog"
     files = [str(shared(f"{folder}/answer_{name}.jsonl")) for name in ("bard", "vicuna-13b")]
     data = str(shared(f"{folder}/question.jsonl"))
-    evaluation = HeadToHead(HeadToHead.Config(data=data, against=files))
+    evaluation = HeadToHead(asking(data=data, against=files))
     rows = log()
     evaluation.answer(fake(lambda prompt, index: "Well."), rows)
     result = evaluation.mark(M1, rows, fake(longer_is_better), [])
     assert result.metric("loss", "bard:20230327").n == 80
     assert result.metric("loss", "vicuna-13b:20230322-clean-lang").n == 80
     assert "80 prompts of" in result.description
+
+
+def test_questions_of_other_worlds_are_compared_in_other_words(jsonl):
+    prompts = jsonl("prompts.jsonl", PROMPTS)
+    assert HeadToHead.Config().rubric == "microworld_compare"
+    assert HeadToHead.Config(data=prompts).rubric == "compare"
+    assert HeadToHead.Config(data=prompts, rubric="mine.txt").rubric == "mine.txt"

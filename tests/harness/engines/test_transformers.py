@@ -166,6 +166,33 @@ def test_each_prompt_is_read_once_and_finished_rows_leave(
     assert "long" in finished[-4:]
 
 
+def test_what_prompts_begin_with_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rubric = "Review the answer below with care, and say how good it is. " * 2
+    rows = [
+        replace(r, prompt=user(rubric + "Hi " * i), sampling=replace(SAMPLING, temperature=i % 2))
+        for i, r in enumerate(REQUESTS, start=1)
+    ]
+    folder = tiny.save(tmp_path / "model", context=256)
+    reference = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+    with engine().open(at(folder)) as model:
+        alone = [c for row in rows for c in model.generate([row])]
+        shapes = watch(model, monkeypatch)
+        found = {(c.id, c.index): c for c in model.generate(rows)}
+    shared = len(rubric) + len("Hi ") + 2  # and what begins a conversation
+    assert [shape for shape in shapes if shape[1] > 1] == [(1, shared), (9, 8 * 3 + 1)]
+    assert len(found) == len(alone) == 9 * 4
+    for one in alone:
+        together = found[one.id, one.index]
+        assert (together.prompt_ids, together.token_ids) == (one.prompt_ids, one.token_ids)
+        expected = forward_logprobs(reference, one.prompt_ids, one.token_ids)
+        ids = torch.tensor(one.token_ids)
+        assert together.logprobs == pytest.approx(
+            expected.gather(-1, ids[:, None])[:, 0].tolist(), abs=2e-4
+        )
+
+
 def test_completions_come_before_the_batch_is_done(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
