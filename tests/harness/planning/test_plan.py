@@ -11,10 +11,9 @@ from typer.testing import CliRunner
 from harness import plugins
 from harness.cli import app
 from harness.config import RunConfig, validate
-from harness.errors import ConfigError, DataError
+from harness.errors import DataError
 from harness.planning.fleet import Fleet
 from harness.planning.hardware import gpu
-from harness.planning.pilot import piloted
 from harness.planning.plan import Bid, Estimator, make_plan
 from harness.planning.rehearsal import Absent
 from harness.records import Plan, Stage
@@ -152,5 +151,3 @@ def test_bad_options_are_refused_in_a_line(tmp_path):
         asked = ["plan", written(tmp_path), "--out", str(tmp_path / "run"), *options]
         done = CliRunner().invoke(app, asked)
         assert message in str(done.exception)
-    with pytest.raises(ConfigError, match="leave out --gpu"):
-        piloted(config(), replace(H100, gpus=8, supposed=True), tmp_path)
