@@ -71,6 +71,8 @@ def compared(what: str, request: dict[str, object]) -> None:
     calls = sum(cost.rows for name, cost in costs if name.endswith("/mark"))
     judge = sum(cost.seconds for name, cost in costs if name.endswith("/mark") and cost.rows)
     ideal = min(judge, after - judge)
+    costs = [one for stage in again.stages for one in stage.costs.items()]
+    waited = sum(cost.seconds for name, cost in costs if name.endswith("/mark") and cost.rows)
     print(
         json.dumps(
             {
@@ -78,6 +80,7 @@ def compared(what: str, request: dict[str, object]) -> None:
                 "one_after_the_other_s": round(after, 1),
                 "of_which_judge_s": round(judge, 1),
                 "at_once_s": round(meanwhile, 1),
+                "of_which_waited_for_judge_s": round(waited, 1),
                 "times": round(after / meanwhile, 2),
                 "of_ideal": round((after - meanwhile) / ideal, 2),
                 "calls": calls,
