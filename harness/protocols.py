@@ -368,6 +368,13 @@ class Trainer(Protocol):
         ...
 
 
+@runtime_checkable
+class Local(Protocol):
+    """What a trainer adds that trains weights in folders of this machine, which no server has."""
+
+    local: ClassVar[bool]
+
+
 class Report(Protocol):
     """Shows a run to a reader."""
 
@@ -471,6 +478,7 @@ __all__ = [
     "Improvement",
     "Inquirer",
     "LoadedModel",
+    "Local",
     "LogLikelihood",
     "Message",
     "NamedRun",
