@@ -532,6 +532,13 @@ class Piloted(Protocol):
         ...
 
 
+@runtime_checkable
+class Local(Protocol):
+    """What a trainer adds that trains weights in folders of this machine, which no server has."""
+
+    local: ClassVar[bool]
+
+
 class Report(Protocol):
     """Shows a run to a reader."""
 
@@ -636,6 +643,7 @@ __all__ = [
     "Improvement",
     "Inquirer",
     "LoadedModel",
+    "Local",
     "LogLikelihood",
     "Message",
     "NamedRun",

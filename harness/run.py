@@ -40,6 +40,7 @@ from harness.protocols import (
     Evaluation,
     Inquirer,
     LoadedModel,
+    Local,
     Remote,
     Report,
     Trainer,
@@ -139,6 +140,16 @@ class Bench:
             raise ConfigError(
                 f"{', '.join(judged)} needs a judge: add [judge] with an engine and a model, "
                 "or leave the evaluation out"
+            )
+        trains_here = (
+            config.iterations and bench.trainer and isinstance(bench.trainer.plugin, Local)
+        )
+        if trains_here and isinstance(bench.engine.plugin, Remote):
+            raise ConfigError(
+                f"{config.trainer.name} trains weights that are here, and the engine "
+                f"{bench.engine.name} asks models of a server, which has none of them; take an "
+                "engine that opens folders, or measure models that are served, with iterations = 0 "
+                'or [trainer] name = "checkpoints"'
             )
         return bench
 

@@ -6,15 +6,16 @@ of all calls. What the run finds must be the same; the ledger tells the two apar
 
 import json
 from collections import Counter
+from contextlib import ExitStack
 from math import exp
 
 import pytest
 
 from harness.config import JudgeGuards, RunConfig, capped
-from harness.errors import BudgetExceeded, JudgeUnavailable
+from harness.errors import BudgetExceeded, ConfigError, JudgeUnavailable
 from harness.microworld.judging import judge
 from harness.records import Failure
-from harness.run import run
+from harness.run import Bench, run
 from harness.store import Store
 from tests.judge_server import JudgeServer, Said, at_random
 
@@ -80,11 +81,12 @@ def locally(tmp_path_factory):
     return figures(run(request("examiner", "examiner"), Store(folder)))
 
 
-def remote(server, tmp_path, attempts=12, **guards):
+def remote(server, tmp_path, attempts=12, base_url=None, **guards):
     prices = tmp_path / "prices.toml"
     prices.write_text(PRICES)
     calls = {"timeout": 2, "attempts": attempts, "backoff": 0.01}
-    engine = {"name": "openai", "base_url": server.url, "prices": str(prices), "calls": calls}
+    url = base_url or server.url
+    engine = {"name": "openai", "base_url": url, "prices": str(prices), "calls": calls}
     return request({**engine, "guards": guards}, "judge")
 
 
@@ -106,6 +108,37 @@ def test_a_server_that_fails_a_fifth_of_all_calls_changes_no_figure(locally, tmp
     assert statuses["ok"] + statuses["truncated"] == answered
     assert len(ledger) == len(server.received)
     assert {"rate_limited", "server_error", "connection", "garbage"} <= statuses.keys()
+
+
+def test_a_pool_of_which_one_goes_away_changes_no_figure(locally, tmp_path):
+    with ExitStack() as until_then:
+        goes = until_then.enter_context(JudgeServer(lambda body: leave() or examine(body)))
+
+        def leave():
+            if len(goes.received) == 40:
+                goes._loop.call_soon(goes._stop.set)
+
+        with JudgeServer(examine) as stays:
+            asked = remote(stays, tmp_path, base_url=[goes.url, stays.url])
+            assert figures(run(asked, Store(tmp_path / "run"))) == locally
+        assert len(goes.answered) >= 40
+        assert len(stays.answered) > len(goes.answered)
+
+
+def test_models_of_a_server_are_not_trained_here(tmp_path):
+    engine = {"name": "openai", "base_url": "http://127.0.0.1:9/v1"}
+    trainer = {"rubric": "microworld", "seeds": {"ift": "microworld:ift"}}
+    trainer |= {"sft": {"learning_rate": 1e-3}, "dpo": {"learning_rate": 1e-5}}
+    trainer |= {"proposing": {"file": "microworld:prompts"}}
+
+    def asked(iterations, **trainer):
+        table = {"model": {"location": "my-llama"}, "engine": engine, "trainer": trainer}
+        return RunConfig.model_validate({**table, "iterations": iterations})
+
+    with pytest.raises(ConfigError, match=r"self_rewarding trains weights that are here.*openai"):
+        run(asked(1, name="self_rewarding", **trainer), Store(tmp_path / "run"))
+    Bench.build(asked(0, name="self_rewarding", **trainer))
+    Bench.build(asked(1, name="checkpoints", models=["my-llama-2"]))
 
 
 def test_a_spent_budget_stops_the_run_and_more_money_goes_on(locally, tmp_path):

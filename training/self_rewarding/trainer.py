@@ -9,7 +9,7 @@ What is slow to import is imported only where there is work to do.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue
 
@@ -42,6 +42,7 @@ _UNTAUGHT = (
 class SelfRewarding:
     """Trains a model on its own judgement (Yuan et al. 2024)."""
 
+    local: ClassVar[bool] = True
     Config = SelfRewardingSettings
 
     def __init__(self, config: SelfRewardingSettings) -> None:
