@@ -311,9 +311,10 @@ def test_states_of_another_shape_are_refused(
 
 @pytest.mark.ray
 def test_a_worker_that_dies_on_a_ray_cluster_is_started_again(
-    m0: ModelRef, examples: list[Example], tmp_path: Path
+    m0: ModelRef, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ray Train with two workers on a local cluster."""
+    """Ray Train with two workers on a cluster of its own."""
+    monkeypatch.setenv("RAY_ADDRESS", "local")
     killed = []
     seen = []
 
@@ -337,8 +338,9 @@ def test_a_worker_that_dies_on_a_ray_cluster_is_started_again(
 
 @pytest.mark.ray
 def test_a_cluster_that_is_too_small_is_one_line(
-    m0: ModelRef, examples: list[Example], tmp_path: Path
+    m0: ModelRef, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")
     many = Launcher(name="ray", processes=64)
     settings = SFT_SETTINGS.model_copy(update={"batch_size": 64, "micro_batch_size": 1})
 
