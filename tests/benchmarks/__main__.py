@@ -10,6 +10,8 @@ MODULES = (
     "bench_judge",
     "bench_nlp",
     "bench_report",
+    "bench_ceilings",
+    "bench_plan",
 )
 
 for module in MODULES:
