@@ -16,6 +16,8 @@ MODULES = (
     "bench_nlp",
     "bench_ray",
     "bench_report",
+    "bench_ceilings",
+    "bench_plan",
 )
 
 for module in MODULES:

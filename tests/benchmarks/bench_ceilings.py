@@ -60,7 +60,7 @@ def ceilings(device: str) -> tuple[float, float]:
 
 
 def memory(device: str) -> int:
-    """Bytes held now: on a GPU those of tensors and of torch's own store, else all of the process."""
+    """Bytes held now: on a GPU torch's, used and kept for use, else all of the process."""
     if device == "cuda":
         return torch.cuda.memory_reserved()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -115,7 +115,7 @@ def main() -> None:
     gc.collect()
     closed = memory(device)
     prompts = options.rows * PROMPT
-    decode = tokens - options.rows
+    decode = (tokens - options.rows) / max(both - read, 1e-9)
     moved = shape.weights(dtype) * single + (PROMPT + single / 2) * single * shape.kv_bytes(dtype)
     rng = Random(1)
 
@@ -150,10 +150,8 @@ def main() -> None:
                 "ceiling_gbytes_per_s": round(bandwidth / 1e9, 1),
                 "prefill_tokens_per_s": round(prompts / read),
                 "prefill_share_of_flops": round(weights * prompts / read / flops, 3),
-                "decode_tokens_per_s": round(decode / max(both - read, 1e-9)),
-                "decode_share_of_flops": round(
-                    weights * decode / max(both - read, 1e-9) / flops, 3
-                ),
+                "decode_tokens_per_s": round(decode),
+                "decode_share_of_flops": round(weights * decode / flops, 3),
                 "one_row_tokens_per_s": round(single / alone, 1),
                 "one_row_share_of_bandwidth": round(moved / alone / bandwidth, 3),
                 "one_row_ms_per_layer_and_token": round(1e3 * alone / single / shape.layers, 3),
