@@ -27,8 +27,9 @@ from harness.checkpoints import locate
 from harness.engines.openai import OpenAI
 from harness.engines.transformers import Transformers
 from harness.engines.vllm import VLLM
+from harness.judge import Judge, pointwise, sampling_for
 from harness.microworld import datasets
-from harness.protocols import Continuation, Request, Sampling, user
+from harness.protocols import Continuation, Message, Request, Sampling, user
 from harness.records import ModelRef
 from harness.remote import ledger
 from harness.store import Store
@@ -165,6 +166,25 @@ def test_greedy_completions_are_those_of_our_own_engine(remote, local, prompts):
             assert likely & {text for text, _ in b.alternatives[:2]}
     print("worst log-probability:", worst)
     assert worst < TOLERANCE
+
+
+def test_a_turn_that_was_begun_goes_on_as_in_our_own_engine(remote, local):
+    one_token = sampling_for("one_token", Sampling())
+    begun = [(*chat, Message("assistant", "Score:")) for chat in CHATS]
+    theirs, ours = (by_row(m.generate(requests(begun, one_token))) for m in (remote, local))
+    for key, own in ours.items():
+        told, known = dict(theirs[key].steps[0].alternatives), dict(own.steps[0].alternatives)
+        assert len(theirs[key].steps) == 1
+        for token in list(known)[:5]:
+            assert told[token] == pytest.approx(known[token], abs=TOLERANCE)
+    # Points, and not the beginning of another turn: the opening was not closed.
+    rows = [("a", {"instruction": PROMPTS[0], "response": "Berlin."})]
+    verdicts = [
+        next(Judge(pointwise("microworld"), model, one_token, "one_token").mark(rows))
+        for model in (remote, local)
+    ]
+    assert verdicts[0].outcome.kind == verdicts[1].outcome.kind
+    print("verdicts of an untaught judge:", *verdicts, sep="\n")
 
 
 def test_sampled_tokens_have_the_probabilities_of_our_own_engine(remote, local):
