@@ -44,10 +44,9 @@ class Fleet:
         device, there = here()
         return cls(device, gpus or there, (gpus or 1) > 1, tensor_parallel, dollars)
 
-    @property
-    def known_as(self) -> str:
-        """The hardware in words."""
-        count = "" if self.device.cpu else f"{self.gpus:,} x "
+    def known_as(self, gpus: int) -> str:
+        """So many of it, in words."""
+        count = "" if self.device.cpu else f"{gpus:,} x "
         return f"{count}{self.device.name} ({self.device.source})"
 
     def serve(self, engine: Built[Engine], shape: Shape, dtype: str) -> Serving:

@@ -463,10 +463,13 @@ def put_together(
         for stage, parts in estimates.items()
     )
     request: dict[str, JsonValue] = estimator.bid.request
+    # A request may ask for more than it is planned for: replicas, processes.
+    asked = [part.gpus for stage in planned for part in stage.parts.values()]
+    gpus = 0 if fleet.device.cpu else max(fleet.gpus, *asked, 0)
     return Plan(
         request=request,
-        hardware=fleet.known_as,
-        gpus=0 if fleet.device.cpu else fleet.gpus,
+        hardware=fleet.known_as(gpus),
+        gpus=gpus,
         dollars_per_gpu_hour=fleet.dollars,
         stages=planned,
         memory=tuple(_memory(estimator, estimates)),

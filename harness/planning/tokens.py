@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,11 @@ class Counter:
 
 
 def counter(model: ModelRef, chat_template: Path | None = None) -> Counter:
-    """Make a counter for a model, an approximate one where its tokenizer is not at hand."""
+    """Make a counter for a model, an approximate one where its tokenizer is not at hand.
+
+    Raises:
+        DataError: the chat template cannot be read.
+    """
     try:
         location = locate(model)
     except DataError:
@@ -63,7 +68,10 @@ def counter(model: ModelRef, chat_template: Path | None = None) -> Counter:
     if file is None:
         return _APPROXIMATE
     tokenizer = Tokenizer.from_file(str(file))
-    template = chat_template.read_text() if chat_template else _template(location, model.revision)
+    if chat_template is not None:
+        template: str | None = _named(chat_template)
+    else:
+        template = _template(location, model.revision)
 
     def text(written: str) -> int:
         return len(tokenizer.encode(written, add_special_tokens=False).ids)
@@ -85,6 +93,19 @@ def _file(location: str, name: str, revision: str | None) -> Path | None:
         return folder / name if (folder / name).is_file() else None
     cached = try_to_load_from_cache(location, name, revision=revision)
     return Path(cached) if isinstance(cached, str) else None
+
+
+def _named(name_or_file: Path) -> str:
+    """Read a chat template that an engine's option names: one of the harness's, or a file."""
+    built_in = resources.files("harness") / "engines" / "chat_templates" / f"{name_or_file}.jinja"
+    try:
+        source = built_in if built_in.is_file() else name_or_file
+        return source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"the engine's option `chat_template` names {name_or_file}, which cannot be read "
+            f"({error}); give a text file with a Jinja chat template"
+        ) from error
 
 
 def _template(location: str, revision: str | None) -> str | None:

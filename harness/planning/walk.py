@@ -30,7 +30,7 @@ _ROUND = Stage(iteration=2, kind="train")
 def tables() -> str:
     """Write all tables of the page."""
     plan = make_plan(read_config(REQUEST, {}), Fleet(gpu("H100"), GPUS, supposed=True))
-    parts = ("\n".join(part) for part in (_round(plan), _ways(), _memory(), _published()))
+    parts = ("\n".join(part) for part in (_round(plan), _ways(plan), _memory(), _published()))
     return "\n\n".join(parts) + "\n"
 
 
@@ -54,15 +54,14 @@ def _line(name: str, part: PlannedPart) -> str:
     return f"| {name} | {counts} | {duration(part.seconds or 0.0)} | {part.gpus} | {hours:.1f} |"
 
 
-def _ways() -> Iterator[str]:
+def _ways(plan: Plan) -> Iterator[str]:
     """The same round in other ways."""
     yield "| instead | GPU hours of the round | of which judging |"
     yield "| --- | ---: | ---: |"
     for name, changed in _changes().items():
-        other = make_plan(
-            read_config(REQUEST, {}) if changed is None else changed,
-            Fleet(gpu("H100"), GPUS, supposed=True),
-        )
+        other = plan
+        if changed is not None:
+            other = make_plan(changed, Fleet(gpu("H100"), GPUS, supposed=True))
         parts = next(one.parts for one in other.stages if one.stage == _ROUND)
         hours = {k: p.gpus * (p.seconds or 0.0) / 3600 for k, p in parts.items() if p.rows}
         yield f"| {name} | {sum(hours.values()):.1f} | {hours['judge']:.1f} |"

@@ -209,7 +209,7 @@ class _Plans:
             pairs = round(prompts * share)
             longest = round(max(self.prompt + config.candidates.max_tokens, row))
             tokens = pairs * 2 * row
-            work.append(self._dpo(f"train {made.name}", pairs, tokens, longest))
+            work.append(self._dpo(before, f"train {made.name}", pairs, tokens, longest))
         else:
             self.assumed.append(f"{_PERFECT:.0%} of the candidates are judged perfect (ours)")
             perfect = round(_PERFECT * candidates.rows) * (iteration - 1)
@@ -365,9 +365,9 @@ class _Plans:
         lesson = lesson_of(self.settings.sft, self.settings.launcher, rows, longest)
         return Work(part, "train", self.model, rows, round(tokens), lesson=lesson)
 
-    def _dpo(self, part: str, rows: int, tokens: float, longest: int) -> Work:
+    def _dpo(self, start: ModelRef, part: str, rows: int, tokens: float, longest: int) -> Work:
         lesson = lesson_of(self.settings.dpo, self.settings.launcher, rows, longest)
-        return Work(part, "train", self.model, rows, round(tokens), lesson=lesson)
+        return Work(part, "train", start, rows, round(tokens), lesson=lesson)
 
 
 def lesson_of(settings: Settings, launcher: Launcher, rows: int, longest: int) -> Lesson:

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.engines.transformers import Transformers
+from harness.errors import DataError
 from harness.planning.tokens import counter
 from harness.protocols import Message, user
 from harness.records import ModelRef
@@ -29,3 +30,12 @@ def test_without_a_tokenizer_bytes_are_counted(location):
     assert not found.exact
     assert found.count("eight by") == 2
     assert found.count(user("eight by")) == 6
+
+
+def test_a_chat_template_of_ones_own_is_rendered(tmp_path):
+    file = tmp_path / "chat.jinja"
+    file.write_text("{% for message in messages %}{{ message['content'] }}{% endfor %}")
+    bare = counter(MICROWORLD, file)
+    assert bare.count(user("What does the dog say?")) == bare.text("What does the dog say?")
+    with pytest.raises(DataError, match="cannot be read"):
+        counter(MICROWORLD, tmp_path / "nothing.jinja")
