@@ -101,7 +101,7 @@ class _Round:
         self._live, self._deliver = live, deliver
         self._ready = Ready(calls, len(live._servers))
         self._asked = self._open = len(calls)
-        self._answered = 0
+        self._answered = self._under_way = 0
         self._unanswered = Unanswered()
         self._stopped: HarnessError | None = None
         self._down = False
@@ -142,8 +142,8 @@ class _Round:
                 await self._make(one, server)
             else:
                 self._ready.put(one)  # another server may have room for it
-            if not self._open or (self._over and not self._live.in_flight):
-                self._finished.set()
+            if not self._open or (self._over and not self._under_way):
+                self._finished.set()  # whatever other rounds still have under way
             if wait is None:
                 await self._live.change()
             elif wait:
@@ -175,6 +175,7 @@ class _Round:
         if not one.made:
             one.begun = one.seen = self._answered
         one.made += 1
+        self._under_way += 1
         server.room.begin()
         try:
             heard = await server.client.ask(one.call.body)
@@ -183,6 +184,7 @@ class _Round:
             live._accounts.settle(one.call, one.made, heard)
             raise
         finally:
+            self._under_way -= 1
             server.room.end()
         reply = live._accounts.settle(one.call, one.made, heard)
         self._conclude(one, server, reply, heard, began)

@@ -497,6 +497,41 @@ def test_several_models_at_once_keep_one_cap(served, tmp_path):
     assert sum(cost.dollars for cost in by_part.values()) == pytest.approx(spent)
 
 
+def test_whoever_is_refused_hears_it_while_others_wait_for_the_same_server(served):
+    slow, go = Event(), Event()
+
+    def trouble(body, nth):
+        if "slow" in str(body):
+            slow.set()
+            return "hang"
+        return "unauthorized"
+
+    ask = served(trouble=trouble, hang=3600)
+    config = OpenAI.Config(base_url=ask.server.url, calls={"timeout": 3600})
+    found = []
+
+    def refused(model):
+        with pytest.raises(JudgeUnavailable) as error:
+            list(model.generate(rows(1)))
+        found.append(error)
+        go.set()
+
+    def waits(model):
+        with pytest.raises(Halted):
+            list(model.generate([Request("slow", user("slow?"), GREEDY)]))
+
+    with OpenAI(config).open(ask.ref) as model:
+        waiting = Thread(target=waits, args=(model,))
+        waiting.start()
+        assert slow.wait(60)
+        Thread(target=refused, args=(model,), daemon=True).start()
+        told = go.wait(20)
+        model.stop()
+        waiting.join()
+    assert told, "it waited for another's call"
+    assert len(found) == 1
+
+
 def test_a_model_can_be_stopped_from_another_thread(served):
     hung = Event()
 
