@@ -273,6 +273,7 @@ class _Plans:
         if self.settings.judge == "random":
             return []
         draw = self.settings.judging
+        most = draw.sampling(0).max_tokens  # with `one_token`, one
         judged, written = self._cost(iteration, "judge"), self._cost(iteration, "candidates")
         # Identical answers to a prompt are judged once.
         share = judged.rows / draw.n / written.rows if judged and written else 1.0
@@ -288,10 +289,10 @@ class _Plans:
                 judge,
                 rows,
                 round(different * prompt),
-                round(rows * self._new(iteration, "judge", self.verdict, draw.max_tokens)),
+                round(rows * min(most, self._new(iteration, "judge", self.verdict, most))),
                 draw.n,
                 self.rubric_tokens,
-                draw.max_tokens,
+                most,
             )
         ]
 
