@@ -7,7 +7,7 @@ expected points of one sampled verdict, and with one token a verdict, for which 
 points alone. Every model is measured by the exact examiner, and as a judge on held-out human
 rankings, asked as it is asked in its loop. Prints Markdown, a line a model:
 
-    tokens, seconds    of judging the candidates that it learnt from
+    tokens, s          of judging the answers that it learnt from: tokens an answer, seconds in all
     ties, pairs        among the prompts that it learnt from
     pairs right        of these pairs, which the exact examiner has in the same order; ties apart
     agreement          of its own judgements, with held-out human rankings, ties half right
@@ -97,6 +97,7 @@ def lines(way: str, record: RunRecord, folder: Path) -> Iterator[str]:
     """The lines of one run, a line a model."""
     agreement, examined = results(record, "judge_agreement"), results(record, "examiner")
     metric = f"{WAYS[way][2]}pairwise_accuracy_half"
+    n = WAYS[way][0].get("n", 3)
     for stage in record.stages:
         if stage.stage.kind != "train":
             continue
@@ -106,7 +107,7 @@ def lines(way: str, record: RunRecord, folder: Path) -> Iterator[str]:
             found: Any = made["pairs"]
             learnt = pairs(folder / "stages" / f"{stage.stage.iteration:02d}-train")
             loop = (
-                f"| {cost.new_tokens / cost.rows:.1f} | {cost.seconds:.1f} "
+                f"| {cost.new_tokens * n / cost.rows:.1f} | {cost.seconds:.1f} "
                 f"| {found['tie_rate']:.3f} | {found['pairs']} | {right(learnt):.3f} "
             )
         yield (
@@ -124,7 +125,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as aside:
         print(
-            "| points | model | tokens a verdict | s | ties | pairs | pairs right | agreement "
+            "| points | model | tokens | s | ties | pairs | pairs right | agreement "
             "| examiner |\n|" + " --- |" * 9
         )
         for way in WAYS:
