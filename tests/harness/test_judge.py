@@ -1,5 +1,3 @@
-from os.path import commonpath
-
 import pytest
 
 from harness.engines.loading import load_tokenizer
@@ -191,7 +189,8 @@ def test_verdicts_on_one_prompts_answers_share_all_before_the_answer(rubric):
         pointwise(rubric).prompt({"instruction": "Why is it so?", "response": response})[-1].content
         for response in ("A first one.", "Because.")
     ]
-    shared = commonpath(prompts)
+    apart = next(i for i, (a, b) in enumerate(zip(*prompts, strict=False)) if a != b)
+    shared = prompts[0][:apart]
     assert "Why is it so?" in shared
     assert all(
         prompt.removeprefix(shared).startswith(text)

@@ -21,11 +21,11 @@ def rate(text):
     return f"Quite so. Rating: [[{RATINGS[last]}]]"
 
 
-class Unmetered(Silent, Meter):
+class Unmetered(Meter):
     """Counts nothing."""
 
     def __init__(self):
-        pass
+        super().__init__(Silent())
 
     def asked(self, rows):
         pass
