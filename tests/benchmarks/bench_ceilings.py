@@ -60,7 +60,7 @@ def ceilings(device: str) -> tuple[float, float]:
 
 
 def memory(device: str) -> int:
-    """Bytes held now: on a GPU those of tensors and of torch's own store, else all of the process."""
+    """Bytes held now: on a GPU by tensors and by torch's own store, else by the whole process."""
     if device == "cuda":
         return torch.cuda.memory_reserved()
     pages = int(Path("/proc/self/statm").read_text().split()[1])

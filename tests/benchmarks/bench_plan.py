@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.bench_plan [--iterations 2] [--request micro] [--clock cpu]
 
-A plan by pilot, the run, and, for another seed, a plan by the cost model and one `--like` that run,
-and that run. On a machine that others use, `--clock cpu` counts this program's own seconds (with one
-thread), which is what an idle machine would take. Ratios are time taken to time planned.
+A plan by pilot, the run, and, for another seed, a plan by the cost model, one `--like` that run,
+and that run. On a machine that others use, `--clock cpu` counts this program's own seconds (with
+one thread), which is what an idle machine would take. Ratios are time taken to time planned.
 """
 
 import argparse
