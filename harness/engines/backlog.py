@@ -84,8 +84,7 @@ class Backlog:
     def call(self, kind: type[Asked], asked: Iterable[Asked]) -> Call:
         """Queue up a call: requests longest prompt first, continuations as they come.
 
-        Rows with the same prompt stay side by side, and so do prompts that begin alike where
-        the caller had them so.
+        Rows with the same prompt stay side by side, so that it is read once.
         """
         made = Call(kind)
         rows = [Row(made, one) for one in asked]

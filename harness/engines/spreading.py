@@ -252,7 +252,8 @@ class Spread:
                     self._end(turn)
                 replica.attempts = 0
         finally:
-            replica.model = None
+            with self._changed:  # `count_tokens` may be about to take it
+                replica.model = None
 
     def _take_turn(self, turn: Turn, model: LoadedModel) -> None:
         ask = cast(Any, model.generate if turn.kind is Request else model.loglikelihood)

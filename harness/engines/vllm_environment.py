@@ -112,7 +112,10 @@ def devices(python: str, tensor_parallel: int, replicas: int) -> Sequence[str | 
     if (version(python) or "").endswith("+cpu"):
         return [None] * replicas
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
-    cards = shown.split(",") if shown else [str(i) for i in range(len(machine.gpu_memory()))]
+    if shown is None:
+        cards = [str(i) for i in range(len(machine.gpu_memory()))]
+    else:  # with nothing in it, no GPU is meant for this process
+        cards = [card for card in shown.split(",") if card]
     if not cards:
         return [None] * replicas
     if tensor_parallel * replicas > len(cards):

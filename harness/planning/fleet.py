@@ -6,6 +6,7 @@ Fleet.of("H100", 64)       64 of them, served on by all, trained on by as many a
 
 from dataclasses import dataclass, replace
 
+from harness.engines.vllm_environment import check_heads
 from harness.planning.hardware import Device, gpu, here
 from harness.planning.memory import training_need
 from harness.planning.serving import Serving, serving, spread
@@ -50,10 +51,18 @@ class Fleet:
         return f"{count}{self.device.name} ({self.device.source})"
 
     def serve(self, engine: Built[Engine], shape: Shape, dtype: str) -> Serving:
-        """Say how an engine serves a model here."""
+        """Say how an engine serves a model here.
+
+        Raises:
+            ConfigError: so many GPUs a replica do not divide the model's heads.
+        """
         if self.supposed and not self.device.cpu:
-            return spread(shape, self.device, self.gpus, dtype, self.tensor_parallel)
-        return serving(str(engine.options["name"]), engine.options, self.device, dtype)
+            found = spread(shape, self.device, self.gpus, dtype, self.tensor_parallel)
+        else:
+            found = serving(str(engine.options["name"]), engine.options, self.device, dtype)
+        heads = {"num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads}
+        check_heads(heads, found.tensor_parallel)
+        return found
 
     def launch(self, lesson: Lesson, shape: Shape) -> Lesson:
         """Say on how many processes a training runs here: as asked for, or on all that divide it.

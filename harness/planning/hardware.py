@@ -9,7 +9,7 @@ An efficiency (`speed.py`) says how much of it real programs reach.
 import os
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -76,8 +76,8 @@ def here() -> tuple[Device, int]:
     Raises:
         ConfigError: the driver shows a GPU that is not in the table.
     """
-    cards = machine.gpus()
-    if not cards or (machine.installed("torch") or "").endswith("+cpu"):
+    cards = _cards()
+    if not cards:
         return this_machine(), 1
     found = _named(cards[0])
     if found is None:
@@ -86,6 +86,18 @@ def here() -> tuple[Device, int]:
             f"--gpu: {', '.join(_table())}"
         )
     return found, len(cards)
+
+
+def may_be_here(device: Device) -> bool:
+    """Whether this machine has such a device, or a GPU that is not known and may be named so."""
+    cards = _cards()
+    if not cards:
+        return device.cpu
+    return not device.cpu and _named(cards[0]) in (None, device)
+
+
+def _cards() -> Sequence[str]:
+    return () if (machine.installed("torch") or "").endswith("+cpu") else machine.gpus()
 
 
 def this_machine() -> Device:

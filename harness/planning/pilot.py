@@ -21,6 +21,7 @@ from harness.errors import ConfigError
 from harness.overview import OTHER
 from harness.planning.evidence import Evidence, Timed
 from harness.planning.fleet import Fleet
+from harness.planning.hardware import may_be_here
 from harness.planning.plan import Bid, Estimator, put_together
 from harness.planning.rehearsal import Asked
 from harness.protocols import (
@@ -59,7 +60,7 @@ def piloted(config: RunConfig, fleet: Fleet, folder: Path) -> Plan:
             "a pilot would ask a model on a server, which may cost: leave out --pilot, or name an "
             "engine that runs here"
         )
-    if fleet.supposed:
+    if fleet.supposed or not may_be_here(fleet.device):
         raise ConfigError("a pilot measures the hardware that is here: leave out --gpu and --gpus")
     first = Estimator(bid, fleet)
     with engine.open(config.model):

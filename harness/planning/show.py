@@ -28,6 +28,13 @@ def headlines(plan: Plan) -> Iterator[str]:
                 f"DOES NOT FIT: {need.what} takes {gigabytes(need.needed)} of each GPU, and it has "
                 f"{gigabytes(need.available)}; what would help: {need.remedy}"
             )
+    every = {name: part.gpus for one in plan.stages for name, part in one.parts.items()}
+    most = max(every, key=lambda name: every[name], default="")
+    if plan.gpus and every[most] > plan.gpus:
+        yield (
+            f"DOES NOT FIT: {most} is asked for on {every[most]:,} GPUs, and the plan is for "
+            f"{plan.gpus:,}; give --gpus {every[most]}, or change replicas or launcher.processes"
+        )
     disk = sum(plan.disk.values())
     if plan.disk_free is not None and disk > plan.disk_free:
         free = gigabytes(plan.disk_free)

@@ -209,7 +209,9 @@ class _Plans:
             pairs = round(prompts * share)
             longest = round(max(self.prompt + config.candidates.max_tokens, row))
             tokens = pairs * 2 * row
-            work.append(self._dpo(before, f"train {made.name}", pairs, tokens, longest))
+            lesson = lesson_of(config.dpo, config.launcher, pairs, longest)
+            part = f"train {made.name}"
+            work.append(Work(part, "train", before, pairs, round(tokens), lesson=lesson))
         else:
             self.assumed.append(f"{_PERFECT:.0%} of the candidates are judged perfect (ours)")
             perfect = round(_PERFECT * candidates.rows) * (iteration - 1)
@@ -365,10 +367,6 @@ class _Plans:
     def _sft(self, part: str, rows: int, tokens: float, longest: int) -> Work:
         lesson = lesson_of(self.settings.sft, self.settings.launcher, rows, longest)
         return Work(part, "train", self.model, rows, round(tokens), lesson=lesson)
-
-    def _dpo(self, start: ModelRef, part: str, rows: int, tokens: float, longest: int) -> Work:
-        lesson = lesson_of(self.settings.dpo, self.settings.launcher, rows, longest)
-        return Work(part, "train", start, rows, round(tokens), lesson=lesson)
 
 
 def lesson_of(settings: Settings, launcher: Launcher, rows: int, longest: int) -> Lesson:

@@ -104,16 +104,16 @@ class _Trial:
         self._folder = folder
 
     def sft(self, part: str, rows: Sequence[Example]) -> Tried:
-        def length(row: Example) -> int:
-            return len(row.prompt_ids) + len(row.completion_ids)
+        def sequences(row: Example) -> list[int]:
+            return [len(row.prompt_ids) + len(row.completion_ids)]
 
-        return self._tried(part, fine_tune, longest_sft_step, rows, self._settings.sft, length)
+        return self._tried(part, fine_tune, longest_sft_step, rows, self._settings.sft, sequences)
 
     def dpo(self, part: str, rows: Sequence[PreferencePair]) -> Tried:
-        def length(row: PreferencePair) -> int:
-            return 2 * len(row.prompt_ids) + len(row.chosen_ids) + len(row.rejected_ids)
+        def sequences(row: PreferencePair) -> list[int]:
+            return [len(row.prompt_ids) + len(ids) for ids in (row.chosen_ids, row.rejected_ids)]
 
-        return self._tried(part, prefer, longest_dpo_step, rows, self._settings.dpo, length)
+        return self._tried(part, prefer, longest_dpo_step, rows, self._settings.dpo, sequences)
 
     def _tried(
         self,
@@ -122,9 +122,12 @@ class _Trial:
         longest_step: Callable[..., Step],
         rows: Sequence[Any],
         settings: Settings,
-        length: Callable[[Any], int],
+        sequences: Callable[[Any], list[int]],
     ) -> Tried:
-        fitting = [row for row in rows if length(row) <= (settings.max_length or length(row))]
+        def longest(row: Any) -> int:
+            return max(sequences(row))
+
+        fitting = [row for row in rows if longest(row) <= (settings.max_length or longest(row))]
         step = longest_step(
             self._model,
             fitting,
@@ -144,9 +147,9 @@ class _Trial:
         done = _taken(fitting, settings.batch_size * _MORE)[-updates * settings.batch_size :]
         return Tried(
             part=part,
-            lesson=self._lesson(settings, len(done), max(map(length, done)), updates),
+            lesson=self._lesson(settings, len(done), max(map(longest, done)), updates),
             rows=len(done),
-            tokens=sum(map(length, done)),
+            tokens=sum(sum(sequences(row)) for row in done),
             seconds=seconds + reference,
             startup_seconds=max(startup, 0.0),
             longest_seconds=step.seconds,

@@ -148,6 +148,8 @@ def test_there_must_be_enough_gpus(install, model, cards, monkeypatch):
     check(model, tensor_parallel=2, replicas=2)
     python = vllm_environment.interpreter()
     assert vllm_environment.devices(python, 2, 2) == ["4,5", "6,7"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # as Ray says to who has none
+    assert vllm_environment.devices(python, 1, 2) == [None, None]
 
 
 def test_weights_must_go_into_the_gpus(install, model, cards):

@@ -2,10 +2,10 @@
 
 import pytest
 
+from harness import machine
 from harness.config import RunConfig, validate
 from harness.errors import ConfigError
 from harness.planning.fleet import Fleet
-from harness.planning.hardware import gpu
 from harness.planning.pilot import piloted
 from harness.planning.plan import plan_for
 from tests.harness.planning.test_rehearsal import REQUEST
@@ -43,5 +43,7 @@ def test_a_pilot_is_refused_where_it_would_cost_or_mean_nothing(tmp_path, monkey
     with pytest.raises(ConfigError, match="a model on a server, which may cost"):
         piloted(served, Fleet.of(), tmp_path)
     config = validate(RunConfig, REQUEST, "request")
-    with pytest.raises(ConfigError, match="the hardware that is here"):
-        piloted(config, Fleet(gpu("H100"), 8, supposed=True), tmp_path)
+    monkeypatch.setattr(machine, "gpus", lambda: ())
+    for gpus in (1, 8):
+        with pytest.raises(ConfigError, match="the hardware that is here"):
+            piloted(config, Fleet.of("H100", gpus), tmp_path)

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 from harness import plugins
 from harness.cli import app
 from harness.config import RunConfig, validate
-from harness.errors import DataError
+from harness.errors import ConfigError, DataError
 from harness.planning.fleet import Fleet
 from harness.planning.hardware import gpu
 from harness.planning.plan import Bid, Estimator, make_plan
 from harness.planning.rehearsal import Absent
+from harness.planning.show import headlines
 from harness.records import Plan, Stage
 from harness.run import Bench
 from harness.store import Store
@@ -78,6 +79,14 @@ def test_a_model_that_does_not_fit_is_said(monkeypatch):
     assert need.fits
 
 
+def test_more_gpus_than_there_are_are_said():
+    engine = {"name": "vllm", "replicas": 4}
+    plan = make_plan(config(iterations=0, engine=engine), H100)
+    assert "is asked for on 4 GPUs, and the plan is for 1; give --gpus 4" in next(headlines(plan))
+    plan = make_plan(config(iterations=0), H100)
+    assert len(list(headlines(plan))) == 1
+
+
 def test_an_evaluation_without_its_data_is_of_its_published_size(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
     bench = [{"name": "alpaca_eval", "data": "alpaca_eval"}, {"name": "examiner", "limit": 2}]
@@ -107,6 +116,8 @@ def test_what_cannot_be_planned_is_refused():
     with pytest.raises(DataError, match="no such folder"):
         make_plan(config(model={"location": "./nowhere"}), H100)
     assert issubclass(Absent, DataError)
+    with pytest.raises(ConfigError, match="`tensor_parallel` is 3, which does not divide"):
+        make_plan(config(), replace(H100, gpus=3, supposed=True, tensor_parallel=3))
 
 
 def test_a_plan_loads_no_torch():

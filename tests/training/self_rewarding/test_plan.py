@@ -66,6 +66,7 @@ def test_a_later_round_is_known_by_its_settings():
     assert work(second, "prompts").rows == 60  # 40 of 0.7 kept, in tens
     assert work(second, "prompts").prompt_tokens > 60 * 20
     dpo = work(second, "train M2")
+    assert dpo.model.name == "M1"  # which learns from its own candidates
     assert dpo.rows == 28
     assert dpo.lesson.reference
     assert dpo.lesson.sequences == 2
