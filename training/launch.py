@@ -168,7 +168,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
     try:
-        process.wait(_TIME_TO_END if all_of_them else None)
+        process.wait(_TIME_TO_END)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
