@@ -26,6 +26,8 @@ class Fleet:
     tensor_parallel: int | None = None
     dollars: float | None = None
     """A GPU and hour."""
+    as_asked: bool = False
+    """Whether there are as many GPUs as the request asks for, however many that is."""
 
     @classmethod
     def of(
@@ -41,7 +43,9 @@ class Fleet:
             ConfigError: such a GPU is not known.
         """
         if name is not None:
-            return cls(gpu(name), gpus or 1, (gpus or 1) > 1, tensor_parallel, dollars)
+            spread_out = (gpus or 1) > 1
+            device = gpu(name)
+            return cls(device, gpus or 1, spread_out, tensor_parallel, dollars, gpus is None)
         device, there = here()
         return cls(device, gpus or there, (gpus or 1) > 1, tensor_parallel, dollars)
 

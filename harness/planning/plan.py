@@ -463,9 +463,9 @@ def put_together(
         for stage, parts in estimates.items()
     )
     request: dict[str, JsonValue] = estimator.bid.request
-    # A request may ask for more than it is planned for: replicas, processes.
-    asked = [part.gpus for stage in planned for part in stage.parts.values()]
-    gpus = 0 if fleet.device.cpu else max(fleet.gpus, *asked, 0)
+    gpus = 0 if fleet.device.cpu else fleet.gpus
+    if gpus and fleet.as_asked:
+        gpus = max(gpus, *(part.gpus for stage in planned for part in stage.parts.values()))
     return Plan(
         request=request,
         hardware=fleet.known_as(gpus),
