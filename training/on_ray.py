@@ -20,6 +20,9 @@ from training.orders import Orders
 from training.settings import Launcher
 from training.worker import end_with_parent, work
 
+_HANDED_ON = {"PYTHONPATH", "OMP_NUM_THREADS", "HF_HOME", "HF_HUB_OFFLINE", "HARNESS_DATA"}
+"""What workers elsewhere are told of this environment; no secrets, because Ray shows them."""
+
 
 def main() -> None:
     """Train in the folder that the command line names, and end with whoever gave the orders."""
@@ -29,7 +32,7 @@ def main() -> None:
     handed_on = {
         name: value
         for name, value in os.environ.items()
-        if name in ("PYTHONPATH", "OMP_NUM_THREADS", "HF_HOME", "HF_HUB_OFFLINE")
+        if name in _HANDED_ON or name.startswith("NCCL_")
     }
     ray.init(include_dashboard=False, log_to_driver=True, runtime_env={"env_vars": handed_on})
     try:

@@ -8,7 +8,7 @@ from packaging.version import Version
 from harness.errors import ConfigError
 from training.settings import Launcher, Settings
 
-_OLDEST = {"accelerate": "1.12.0", "deepspeed": "0.18.6", "ray": "2.50.0"}
+_OLDEST = {"accelerate": "1.12.0", "deepspeed": "0.18.6", "ray": "2.60.0"}
 """FSDP2 as it is asked for here; ZeRO-3 under transformers 5; Ray Train's second version."""
 
 

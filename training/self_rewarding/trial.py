@@ -7,7 +7,7 @@ longest.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
@@ -89,7 +89,9 @@ def train(
         Random(seed).shuffle(both)
         yield trial.sft("train M1", both)
     if settings.learn_from == "preferences":
-        yield trial.dpo("train M2", list(_pairs(shown)))
+        limit = settings.dpo.max_length or tokenizer.context
+        longest = _drawn_out(_pairs(shown), settings.candidates.max_tokens, limit)
+        yield trial.dpo("train M2", list(_pairs(shown)), list(longest))
 
 
 class _Trial:
@@ -107,13 +109,17 @@ class _Trial:
         def sequences(row: Example) -> list[int]:
             return [len(row.prompt_ids) + len(row.completion_ids)]
 
-        return self._tried(part, fine_tune, longest_sft_step, rows, self._settings.sft, sequences)
+        settings = self._settings.sft
+        return self._tried(part, fine_tune, longest_sft_step, rows, rows, settings, sequences)
 
-    def dpo(self, part: str, rows: Sequence[PreferencePair]) -> Tried:
+    def dpo(
+        self, part: str, rows: Sequence[PreferencePair], extreme: Sequence[PreferencePair]
+    ) -> Tried:
         def sequences(row: PreferencePair) -> list[int]:
             return [len(row.prompt_ids) + len(ids) for ids in (row.chosen_ids, row.rejected_ids)]
 
-        return self._tried(part, prefer, longest_dpo_step, rows, self._settings.dpo, sequences)
+        settings = self._settings.dpo
+        return self._tried(part, prefer, longest_dpo_step, rows, extreme, settings, sequences)
 
     def _tried(
         self,
@@ -121,16 +127,20 @@ class _Trial:
         learn: Callable[..., Trained],
         longest_step: Callable[..., Step],
         rows: Sequence[Any],
+        extreme: Sequence[Any],
         settings: Settings,
         sequences: Callable[[Any], list[int]],
     ) -> Tried:
         def longest(row: Any) -> int:
             return max(sequences(row))
 
-        fitting = [row for row in rows if longest(row) <= (settings.max_length or longest(row))]
+        def fit(some: Sequence[Any]) -> list[Any]:
+            return [row for row in some if longest(row) <= (settings.max_length or longest(row))]
+
+        fitting = fit(rows)
         step = longest_step(
             self._model,
-            fitting,
+            fit(extreme) or fitting,
             settings,
             self._folder / "longest",
             self._seed,
@@ -212,3 +222,14 @@ def _pairs(shown: Sequence[Example]) -> Iterator[PreferencePair]:
     for row, other in zip(shown, [*shown[1:], *shown[:1]], strict=True):
         if row.completion_ids != other.completion_ids:
             yield PreferencePair(row.prompt_ids, row.completion_ids, other.completion_ids)
+
+
+def _drawn_out(
+    pairs: Iterable[PreferencePair], most: int, limit: int | None
+) -> Iterator[PreferencePair]:
+    """Make pairs as long as those of a run can be: answers said over and over, up to the most."""
+    for pair in pairs:
+        room = most if limit is None else min(most, limit - len(pair.prompt_ids))
+        chosen, rejected = (_taken(ids, room) for ids in (pair.chosen_ids, pair.rejected_ids))
+        if room > 0 and chosen != rejected:
+            yield PreferencePair(pair.prompt_ids, tuple(chosen), tuple(rejected))

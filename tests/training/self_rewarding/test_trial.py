@@ -28,7 +28,16 @@ def test_the_longest_pair_is_the_one_with_the_longest_sequence(monkeypatch, tmp_
 
     monkeypatch.setattr(trial, "longest_dpo_step", longest)
     monkeypatch.setattr(trial, "prefer", learn)
-    tried = trial._Trial(settings, M0, 0, tmp_path).dpo("train M2", [fits, too_long])
+    tried = trial._Trial(settings, M0, 0, tmp_path).dpo("train M2", [fits, too_long], [])
     assert all(set(rows) == {fits} for rows in given)
     assert tried.lesson.longest == 10
     assert tried.tokens == tried.rows * (10 + 9)
+
+
+def test_a_pilot_tries_pairs_as_long_as_answers_may_be():
+    short = PreferencePair((2,) * 4, (3, 5), (4,) * 5)
+    [drawn] = trial._drawn_out([short], most=7, limit=None)
+    assert drawn == PreferencePair((2,) * 4, (3, 5, 3, 5, 3, 5, 3), (4,) * 7)
+    [drawn] = trial._drawn_out([short], most=7, limit=9)
+    assert (len(drawn.chosen_ids), len(drawn.rejected_ids)) == (5, 5)
+    assert not list(trial._drawn_out([short], most=7, limit=4))  # there is no room at all
