@@ -18,6 +18,7 @@ went, or the engine.
 """
 
 import json
+import multiprocessing
 import os
 import queue
 import select
@@ -27,6 +28,7 @@ import threading
 import time
 from collections import Counter, deque
 from importlib import import_module
+from multiprocessing import connection
 from typing import Any, TextIO
 
 _Inbox = queue.SimpleQueue[dict[str, Any]]
@@ -70,7 +72,11 @@ def serve(orders: TextIO, out: TextIO) -> None:
     _say(out, {"ready": about})
     inbox: _Inbox = queue.SimpleQueue()
     threading.Thread(target=_read, args=(orders, inbox), daemon=True).start()
+    ending = threading.Event()
+    threading.Thread(target=_mind, args=(ending,), daemon=True).start()
     _Loop(engine, inbox, out).run()
+    ending.set()
+    engine.engine_core.shutdown()
 
 
 def _start(begin: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -90,6 +96,14 @@ def _start(begin: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 def _read(orders: TextIO, inbox: _Inbox) -> None:
     for line in orders:
         inbox.put(json.loads(line))
+
+
+def _mind(ending: threading.Event) -> None:
+    """End where a process of vLLM's own dies: vLLM would wait for its rows for ever."""
+    dead = connection.wait([child.sentinel for child in multiprocessing.active_children()])
+    if dead and not ending.is_set():
+        print("a process of vLLM's ended", flush=True)
+        os._exit(1)
 
 
 def _say(out: TextIO, line: dict[str, Any]) -> None:
@@ -117,7 +131,6 @@ class _Loop:
             while not self._running or not self._inbox.empty():
                 order = self._inbox.get()
                 if "end" in order:
-                    self._engine.engine_core.shutdown()
                     return
                 if "drop" in order:
                     self._drop(set(order["drop"]))

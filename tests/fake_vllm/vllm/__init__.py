@@ -7,9 +7,9 @@ FAKE_VLLM says how a start shall go.
 
 import json
 import math
+import multiprocessing
 import os
 import random
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,7 +31,9 @@ class LLM:
         print("vLLM says hello on the standard output")
         start = os.environ.get("FAKE_VLLM")
         if CHILD in os.environ:  # like the processes that hold the GPUs' memory
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+            child.daemon = True
+            child.start()
             Path(os.environ[CHILD]).write_text(str(child.pid))
         busy = Path(os.environ.get(BUSY, "no such file"))
         if start == "no memory" or busy.exists():
