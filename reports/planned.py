@@ -55,8 +55,10 @@ def _finished(record: RunRecord) -> Iterator[tuple[StageResult, Sequence[Pair]]]
 
 
 def _whole(record: RunRecord) -> Row:
-    every = [pair for _, pairs in _finished(record) for pair in pairs]
-    return _row("whole run, as far as it has come", *_summed(every))
+    finished = [pairs for _, pairs in _finished(record)]
+    whole = record.plan is not None and len(finished) == len(record.plan.stages)
+    every = [pair for pairs in finished for pair in pairs]
+    return _row("whole run" if whole else "so far", *_summed(every))
 
 
 def _summed(pairs: Iterable[Pair]) -> tuple[PlannedPart, Cost]:
@@ -83,13 +85,20 @@ def _row(name: str, planned: PlannedPart | None, cost: Cost | None) -> Row:
         (
             (DASH if planned is None else "unknown") if expected is None else duration(expected),
             DASH if taken is None else duration(taken),
-            f"{taken / expected:.2f}" if expected and taken is not None else "",
+            _ratio(taken, expected),
             _count(rows),
             _count(cost.rows if cost else None),
             _count(planned.new_tokens if planned else None),
             _count(cost.new_tokens if cost else None),
         ),
     )
+
+
+def _ratio(taken: float | None, expected: float | None) -> str:
+    """Say how a time turned out; of less than a second it would say nothing."""
+    if not taken or not expected or max(taken, expected) < 1:
+        return ""
+    return f"{taken / expected:.2f}"
 
 
 def _count(count: int | None) -> str:

@@ -1,10 +1,12 @@
 """`harness plan`: what a request will take, before anything is spent."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
 from harness import machine
 from harness.config import presets, read_config
@@ -47,15 +49,23 @@ def plan(
     planning = import_module("harness.planning.plan")
     fleet = planning.Fleet.of(gpu, gpus, tensor_parallel, usd_per_gpu_hour)
     made: Plan = planning.plan_for(config, fleet, store.folder, like, pilot)
+    if gpu is not None:  # the disk that is meant is elsewhere, too
+        made = made.model_copy(update={"disk_free": None})
     kept = store.keep_plan(made)
     if as_json:
-        typer.echo(made.model_dump_json(indent=1))
+        typer.echo(json.dumps(_summary(made) | made.model_dump(mode="json"), indent=1))
     else:
         _show(made)
     if not kept:
         typer.echo(
             f"{store.folder} holds a run already, which keeps the plan it began with", err=True
         )
+
+
+def _summary(made: Plan) -> dict[str, JsonValue]:
+    """What a script wants to know first."""
+    warnings = [line for line in show.headlines(made) if line.startswith(show.DOES_NOT_FIT)]
+    return {"fits": not warnings, "does_not_fit": [*warnings], "seconds": made.seconds}
 
 
 def _show(made: Plan) -> None:

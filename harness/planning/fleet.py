@@ -60,10 +60,11 @@ class Fleet:
         Raises:
             ConfigError: so many GPUs a replica do not divide the model's heads.
         """
+        found = serving(str(engine.options["name"]), engine.options, self.device, dtype)
         if self.supposed and not self.device.cpu:
-            found = spread(shape, self.device, self.gpus, dtype, self.tensor_parallel)
-        else:
-            found = serving(str(engine.options["name"]), engine.options, self.device, dtype)
+            asked = found.tensor_parallel if found.tensor_parallel > 1 else None
+            together = self.tensor_parallel or asked
+            found = spread(shape, self.device, self.gpus, dtype, together)
         heads = {"num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads}
         check_heads(heads, found.tensor_parallel)
         return found

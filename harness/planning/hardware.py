@@ -117,7 +117,7 @@ def this_machine() -> Device:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         link=bandwidth,
         network=bandwidth,
-        source=f"measured here, on {threads} threads: {flops / 1e9:,.0f} GFLOP/s in float32, "
+        source=f"measured here and now, threads: {threads}, {flops / 1e9:,.0f} GFLOP/s in float32, "
         f"{bandwidth / 1e9:,.1f} GB/s",
         cpu=True,
     )

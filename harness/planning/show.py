@@ -14,6 +14,8 @@ from rich.table import Table
 from harness.records import MemoryNeed, Plan, PlannedPart, PlannedStage
 
 _HOUR = 3600.0
+DOES_NOT_FIT = "DOES NOT FIT"
+"""Begins a line about what is asked for and is not there."""
 _LEAST = 0.01
 """Of the whole time, what a part must take to have a line of its own."""
 _TIGHT = 0.9
@@ -25,20 +27,20 @@ def headlines(plan: Plan) -> Iterator[str]:
     for need in plan.memory:
         if not need.fits:
             yield (
-                f"DOES NOT FIT: {need.what} takes {gigabytes(need.needed)} of each GPU, and it has "
-                f"{gigabytes(need.available)}; what would help: {need.remedy}"
+                f"{DOES_NOT_FIT}: {need.what} takes {gigabytes(need.needed)} of each GPU, "
+                f"and it has {gigabytes(need.available)}; what would help: {need.remedy}"
             )
     every = {name: part.gpus for one in plan.stages for name, part in one.parts.items()}
     most = max(every, key=lambda name: every[name], default="")
     if plan.gpus and every[most] > plan.gpus:
         yield (
-            f"DOES NOT FIT: {most} is asked for on {every[most]:,} GPUs, and the plan is for "
+            f"{DOES_NOT_FIT}: {most} is asked for on {every[most]:,} GPUs, and the plan is for "
             f"{plan.gpus:,}; give --gpus {every[most]}, or change replicas or launcher.processes"
         )
     disk = sum(plan.disk.values())
     if plan.disk_free is not None and disk > plan.disk_free:
         free = gigabytes(plan.disk_free)
-        yield f"DOES NOT FIT: the run's folder takes {gigabytes(disk)}, and {free} are free there"
+        yield f"{DOES_NOT_FIT}: the run's folder takes {gigabytes(disk)}, and {free} are free there"
     yield f"{total(plan)} on {plan.hardware}"
 
 
@@ -57,7 +59,9 @@ def total(plan: Plan) -> str:
     unknown = sorted(
         {part for stage in plan.stages for part, one in stage.parts.items() if one.seconds is None}
     )
-    beside = f" (not counting {', '.join(unknown[:4])}: unknown)" if unknown else ""
+    marks = all(part.endswith("/mark") for part in unknown)
+    what = "what a judge on a server takes" if marks else ", ".join(unknown[:4])
+    beside = f" (not counting {what}: unknown)" if unknown else ""
     return ", ".join(said) + beside
 
 

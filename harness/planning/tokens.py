@@ -133,7 +133,10 @@ def _renderer(template: str) -> Callable[[tuple[Message, ...]], str] | None:
 
     def render(turns: tuple[Message, ...]) -> str:
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        return compiled.render(messages=messages, add_generation_prompt=True, **special)
+        try:
+            return compiled.render(messages=messages, add_generation_prompt=True, **special)
+        except TemplateError:  # written for another model: a judge's, say, with a system message
+            return "\n".join(turn.content for turn in turns)
 
     return render
 

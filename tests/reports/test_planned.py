@@ -59,7 +59,7 @@ def test_parts_are_compared_one_by_one():
 def test_only_stages_that_have_finished_are_compared():
     assert [row.label for row in next(planned.stages(record())).rows] == [
         "00-evaluate",
-        "whole run, as far as it has come",
+        "so far",
     ]
     assert list(planned.stages(record(finished=False))) == []
 

@@ -39,3 +39,10 @@ def test_a_chat_template_of_ones_own_is_rendered(tmp_path):
     assert bare.count(user("What does the dog say?")) == bare.text("What does the dog say?")
     with pytest.raises(DataError, match="cannot be read"):
         counter(MICROWORLD, tmp_path / "nothing.jinja")
+
+
+def test_what_a_template_refuses_is_counted_as_text():
+    """A judge's prompt with a system message, say, in a world that has none."""
+    count = counter(MICROWORLD).count
+    asked = count((Message("system", "You are a judge."), Message("user", "Which is better?")))
+    assert asked >= count("You are a judge. Which is better?")
