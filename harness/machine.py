@@ -27,7 +27,8 @@ PACKAGES: Mapping[str, str] = {
     "datasets": "training, data sets from the hub",
     "accelerate": "training",
     "peft": "training with LoRA (optional)",
-    "ray": "engines and training on several machines (optional)",
+    "ray": "engines and training on several machines (optional: pip install '.[ray]')",
+    "deepspeed": "training by ZeRO-3 (optional: pip install '.[deepspeed]')",
 }
 
 
