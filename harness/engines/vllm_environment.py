@@ -96,7 +96,7 @@ def check_version(python: str) -> str:
 
 def found() -> tuple[str, str]:
     """Tell which vLLM would be used, and what for."""
-    python, use = interpreter(), "the vllm engine (optional)"
+    python, use = interpreter(), "the vllm engine (optional: make vllm-env)"
     try:
         return version(python) or "missing", f"{use}, by {python}"
     except ConfigError:
