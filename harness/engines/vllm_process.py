@@ -64,7 +64,7 @@ def running(
     Raises:
         ConfigError: it does not start, with vLLM's reason and the name of its log.
     """
-    process = Process([python, "-P", str(worker)], begin, environment, stalled_after, closing)
+    process = Process([python, "-u", "-P", str(worker)], begin, environment, stalled_after, closing)
     try:
         process.wait()
         yield process

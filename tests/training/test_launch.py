@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -71,6 +72,25 @@ def please(
     return prefer(m0, pairs[:13], settings, folder, "M2", 3, progress, launcher=launcher)
 
 
+_BEFORE: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _other_tests_may_have_left_something() -> None:
+    _BEFORE.clear()
+    _BEFORE.update(one.pid for one in psutil.Process().children(recursive=True))
+
+
+def launched() -> list[psutil.Process]:
+    """What is left of what this test has started, but for Python's own helper."""
+    left = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if one.pid not in _BEFORE and "resource_tracker" not in " ".join(one.cmdline()):
+                left.append(one)
+    return left
+
+
 def workers() -> list[psutil.Process]:
     """The processes that train, of whatever parent."""
     return [
@@ -108,7 +128,7 @@ def test_a_killed_worker_is_one_line_and_two_processes_equal_one(
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == [
         *("asked.json", "checkpoints", "trained.json", "weights")
     ]
-    assert not psutil.Process().children(recursive=True)
+    assert not launched()
 
 
 def test_preferences_learnt_by_two_processes_equal_one(
@@ -241,7 +261,7 @@ def test_processes_that_hang_are_ended(
         tune(m0, examples, tmp_path, TWO.model_copy(update={"stalled_after": 2.0}))
 
     assert time.monotonic() - began < 30
-    assert not psutil.Process().children(recursive=True)
+    assert not launched()
 
 
 def test_an_error_that_a_process_knew_is_raised_here(
@@ -284,7 +304,7 @@ def test_ctrl_c_ends_the_processes(
 
     with pytest.raises(KeyboardInterrupt):
         tune(m0, examples, tmp_path, TWO, progress=interrupt)
-    assert not psutil.Process().children(recursive=True)
+    assert not launched()
 
 
 def test_states_of_another_shape_are_refused(
@@ -333,7 +353,7 @@ def test_a_worker_that_dies_on_a_ray_cluster_is_started_again(
     assert seen[-1] == 6
     assert len(seen) > 6  # the last checkpoint is not the last step
     assert_equal(two, tune(m0, examples, tmp_path / "alone"))
-    assert not [one for one in psutil.Process().children(recursive=True) if one.is_running()]
+    assert not launched()
 
 
 @pytest.mark.ray

@@ -100,7 +100,7 @@ def test_a_server_that_has_nothing_to_do_takes_over(start, engine):
 
 
 def test_a_server_that_goes_away_midway_costs_nothing_but_time(start, engine, tmp_path):
-    stays, back = start(echo, delay=0.01), None
+    stays, back = start(echo, delay=0.1), None  # long enough for the other one to be tried again
     with ExitStack() as until_then:
         goes = until_then.enter_context(JudgeServer(echo, delay=0.01))
         with engine(stays.url, goes.url).open(REF) as model:
