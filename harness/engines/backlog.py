@@ -18,6 +18,7 @@ Nothing here is locked: `spreading` holds one lock over all of it.
 from collections import deque
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import ceil, isqrt
 from queue import SimpleQueue
 
@@ -81,19 +82,20 @@ class Backlog:
         self._window = window
         self._calls: list[Call] = []
 
-    def call(self, kind: type[Asked], asked: Iterable[Asked]) -> Call:
-        """Queue up a call: requests longest prompt first, continuations as they come.
+    def call(self, kind: type[Asked], asked: Iterable[Asked], replicas: int) -> Call:
+        """Queue up a call, dealt like cards to so many replicas, each hand longest prompt first.
 
+        What one replica then takes in one go is as long, on the whole, as what the next one takes.
         Rows with the same prompt stay side by side, so that it is read once.
         """
         made = Call(kind)
         rows = [Row(made, one) for one in asked]
-        if kind is Request:
-            first: dict[Prompt, int] = {}
-            for row in rows:
-                first.setdefault(row.asked.prompt, len(first))
-            rows.sort(key=lambda row: (-_size(row.asked.prompt), first[row.asked.prompt]))
-        made.waiting.extend(row for row in rows if row.weight)
+        alike: dict[Prompt, list[Row]] = {}
+        for row in rows:
+            alike.setdefault(row.asked.prompt, []).append(row)
+        longest = sorted(alike, key=_size, reverse=True)
+        dealt = chain.from_iterable(longest[hand::replicas] for hand in range(replicas))
+        made.waiting.extend(row for prompt in dealt for row in alike[prompt] if row.weight)
         made.unfinished = sum(row.weight for row in rows)
         self._calls.append(made)
         return made

@@ -4,7 +4,8 @@
     theirs:  Holder         -> opens the model by the engine that was named, and asks it
 
 An engine that several threads may ask (`Concurrent`) is handed more rows whenever some have come
-back; any other engine is handed a chunk, and the next one when that is done.
+back; any other engine is handed a chunk, and the next one when that is done. What finishes within
+some milliseconds comes back together: a message costs as much as a small model spends on a row.
 """
 
 import os
@@ -14,8 +15,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from threading import Event, Lock
-from time import monotonic
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from time import monotonic, sleep
 from typing import Any
 
 import ray
@@ -39,6 +41,8 @@ from harness.records import ModelRef
 
 _THREADS = 128
 """How many calls a replica answers at a time."""
+_GATHER = 0.01
+"""Seconds in which what finishes is sent together."""
 _LOOK = 0.5
 """Seconds between two looks at whether the model is being closed."""
 _GOODBYE = 20.0
@@ -96,12 +100,14 @@ class Holder:
         node = ray.get_runtime_context().get_node_id()
         return Found(loaded.ref, loaded.chat_template, loaded.context, self._concurrent, node)
 
-    def generate(self, turn: int, requests: list[Request]) -> Iterator[Completion]:
-        """Complete requests; a turn that was left ends."""
+    def generate(self, turn: int, requests: list[Request]) -> Iterator[list[Completion]]:
+        """Complete requests, some at a time; a turn that was left ends."""
         yield from self._until_left(turn, self._model.generate, requests)
 
-    def loglikelihood(self, turn: int, requests: list[Continuation]) -> Iterator[LogLikelihood]:
-        """Score continuations; a turn that was left ends."""
+    def loglikelihood(
+        self, turn: int, requests: list[Continuation]
+    ) -> Iterator[list[LogLikelihood]]:
+        """Score continuations, some at a time; a turn that was left ends."""
         yield from self._until_left(turn, self._model.loglikelihood, requests)
 
     def leave(self, turn: int) -> None:
@@ -116,14 +122,58 @@ class Holder:
         """Give the model's memory back."""
         self._stack.close()
 
-    def _until_left(self, turn: int, ask: Any, rows: list[Any]) -> Iterator[Any]:
+    def _until_left(self, turn: int, ask: Any, rows: list[Any]) -> Iterator[list[Any]]:
         with ExitStack() as stack:
             if not self._concurrent:
                 stack.enter_context(self._one_at_a_time)
-            for made in ask(rows):
+            for made in _gathered(ask(rows)):
                 yield made
                 if turn in self._left:
                     return
+
+
+@dataclass(frozen=True)
+class _End:
+    """What follows the last row: the error that ended the stream, if one did."""
+
+    error: BaseException | None = None
+
+
+def _gathered(stream: Iterator[Any]) -> Iterator[list[Any]]:
+    """Hand on what a stream yields, all that comes within `_GATHER` seconds at a time.
+
+    A thread reads the stream, so that no row waits for the next one.
+    """
+    outbox: SimpleQueue[Any] = SimpleQueue()
+    left = Event()
+
+    def read() -> None:
+        end = _End()
+        try:
+            while not left.is_set() and (made := next(stream, end)) is not end:
+                outbox.put(made)
+        except BaseException as error:  # noqa: BLE001  # it is raised below
+            end = _End(error)
+        outbox.put(end)
+
+    thread = Thread(target=read, name="answering", daemon=True)
+    thread.start()
+    try:
+        end = None
+        while end is None:
+            made = [outbox.get()]
+            sleep(_GATHER)
+            while not outbox.empty():
+                made.append(outbox.get())
+            if isinstance(made[-1], _End):
+                end = made.pop()
+            if made:
+                yield made
+        if end.error is not None:
+            raise end.error
+    finally:
+        left.set()
+        thread.join()
 
 
 def machines() -> dict[str, dict[str, float]]:
@@ -222,7 +272,7 @@ class RayReplica:
                     if made is None:
                         streams.remove(stream)
                     else:
-                        yield self._value(made)
+                        yield from self._value(made)
                 if ready:
                     heard = monotonic()
                 self._listen(heard, self._wanted.stalled_after)

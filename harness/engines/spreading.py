@@ -174,7 +174,7 @@ class Spread:
                 raise self._closed()
             if self._error is not None:
                 raise self._error
-            call = self._backlog.call(kind, asked)
+            call = self._backlog.call(kind, asked, len(self._replicas))
             left = len(call.waiting)
             self._changed.notify_all()
         try:

@@ -33,7 +33,7 @@ def answer(backlog, turn):
 @pytest.mark.parametrize(("n", "window", "replicas", "first"), [(1, 16, 2, 16), (4, 16, 2, 4)])
 def test_chunks_are_a_window_and_shrink_towards_the_end(n, window, replicas, first):
     backlog = Backlog(window)
-    backlog.call(Request, rows(60 // n, n))
+    backlog.call(Request, rows(60 // n, n), 1)
     busy = chunk(backlog, replicas=replicas)
     sizes = [len(busy.rows)]
     while turn := chunk(backlog, replicas=replicas):
@@ -45,17 +45,36 @@ def test_chunks_are_a_window_and_shrink_towards_the_end(n, window, replicas, fir
     assert sizes[-1] < first
 
 
+def test_what_replicas_take_in_one_go_is_equally_long_on_the_whole():
+    backlog = Backlog(100)
+    lengths = [30, 10, 60, 20, 50, 40, 80, 70]
+    asked = [Request(str(i), "x" * length, Sampling()) for i, length in enumerate(lengths)]
+    backlog.call(Request, asked, 2)
+    hands = [[len(row.asked.prompt) for row in chunk(backlog, 2).rows.values()] for _ in range(2)]
+    assert hands == [[80, 60, 40, 20], [70, 50, 30, 10]]
+
+
+def test_rows_with_the_same_prompt_stay_side_by_side():
+    backlog = Backlog(100)
+    asked = [Continuation(str(i), "AB"[i % 2], "Yes.") for i in range(8)]
+    backlog.call(Continuation, asked, 2)
+    assert [list(chunk(backlog, 2).rows) for _ in range(2)] == [
+        ["0", "2", "4", "6"],
+        ["1", "3", "5", "7"],
+    ]
+
+
 def test_what_fits_no_window_is_given_alone():
     backlog = Backlog(2)
-    backlog.call(Request, rows(2, n=5))
+    backlog.call(Request, rows(2, n=5), 1)
     assert len(chunk(backlog).rows) == 1
 
 
 def test_calls_are_served_in_order_and_kinds_are_not_mixed():
     backlog = Backlog(100)
-    backlog.call(Request, [Request("a", "Hello", Sampling())])
-    backlog.call(Continuation, [Continuation("b", "Hello", "Yes.")])
-    backlog.call(Request, [Request("c", "Hello", Sampling())])
+    backlog.call(Request, [Request("a", "Hello", Sampling())], 1)
+    backlog.call(Continuation, [Continuation("b", "Hello", "Yes.")], 1)
+    backlog.call(Request, [Request("c", "Hello", Sampling())], 1)
     turns = [list(chunk(backlog).rows) for _ in range(3)]
     assert turns == [["a"], ["b"], ["c"]]
     assert backlog.turn() is None
@@ -63,8 +82,8 @@ def test_calls_are_served_in_order_and_kinds_are_not_mixed():
 
 def test_an_id_is_not_given_to_a_replica_that_has_it_already():
     backlog = Backlog(100)
-    backlog.call(Request, rows(1))
-    backlog.call(Request, [*rows(1), Request("other", "Hello", Sampling())])
+    backlog.call(Request, rows(1), 1)
+    backlog.call(Request, [*rows(1), Request("other", "Hello", Sampling())], 1)
     turn = chunk(backlog)
     assert list(turn.rows) == ["0"]
     answer(backlog, turn)
@@ -74,7 +93,7 @@ def test_an_id_is_not_given_to_a_replica_that_has_it_already():
 
 def test_suspects_are_asked_in_smaller_and_smaller_company_and_then_given_up():
     backlog = Backlog(64)
-    call = backlog.call(Request, rows(64))
+    call = backlog.call(Request, rows(64), 1)
     sizes = []
     for _ in range(LOSSES):
         turn = chunk(backlog)
@@ -92,7 +111,7 @@ def test_suspects_are_asked_in_smaller_and_smaller_company_and_then_given_up():
 
 def test_suspects_share_a_turn_with_nobody_else():
     backlog = Backlog(9)
-    backlog.call(Request, rows(20))
+    backlog.call(Request, rows(20), 1)
     lost, busy = chunk(backlog), chunk(backlog)
     backlog.put_back(lost, SUSPECT)
     answer(backlog, busy)
@@ -105,20 +124,20 @@ def test_suspects_share_a_turn_with_nobody_else():
 
 def test_a_turn_goes_on_when_there_are_rows_again():
     backlog = Backlog(2)
-    backlog.call(Request, rows(3))
+    backlog.call(Request, rows(3), 1)
     turn = chunk(backlog)
     assert len(turn.rows) == 2
     backlog.finish(turn, Completion("0", 0, "Yes."))
     assert backlog.draw(turn, 1).id == "2"
     answer(backlog, turn)
     assert backlog.draw(turn, 1) is None
-    backlog.call(Request, [Request("later", "Hello", Sampling())])
+    backlog.call(Request, [Request("later", "Hello", Sampling())], 1)
     assert backlog.draw(turn, 1).id == "later"
 
 
 def test_rows_of_a_node_that_went_away_are_no_suspects():
     backlog = Backlog(8)
-    call = backlog.call(Request, rows(8))
+    call = backlog.call(Request, rows(8), 1)
     for _ in range(10):
         turn = chunk(backlog)
         assert len(turn.rows) == 8
@@ -128,7 +147,7 @@ def test_rows_of_a_node_that_went_away_are_no_suspects():
 
 def test_completions_of_a_lost_row_are_not_handed_out_twice():
     backlog = Backlog(8)
-    call = backlog.call(Request, rows(1, n=3))
+    call = backlog.call(Request, rows(1, n=3), 1)
     turn = chunk(backlog)
     backlog.finish(turn, Completion("0", 0, "lost"))
     backlog.put_back(turn, SUSPECT)
@@ -139,7 +158,7 @@ def test_completions_of_a_lost_row_are_not_handed_out_twice():
 
 def test_a_call_that_is_dropped_leaves_nothing_to_give():
     backlog = Backlog(4)
-    call = backlog.call(Request, rows(20))
+    call = backlog.call(Request, rows(20), 1)
     turn = chunk(backlog)
     backlog.drop(call)
     assert backlog.turn() is None
