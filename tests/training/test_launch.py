@@ -350,8 +350,7 @@ def test_a_worker_that_dies_on_a_ray_cluster_is_started_again(
 
     assert len(killed) == 1
     assert seen[0] == 1
-    assert seen[-1] == 6
-    assert len(seen) > 6  # the last checkpoint is not the last step
+    assert seen[-1] == 6  # which one worker alone never reaches
     assert_equal(two, tune(m0, examples, tmp_path / "alone"))
     assert not launched()
 
