@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
 from rich.console import Console
@@ -17,7 +17,16 @@ from rich.table import Table
 
 from harness import machine, plugins, status
 from harness.compare import compare
-from harness.config import PRESETS, Choice, RunConfig, capped, presets, read_config, validate
+from harness.config import (
+    PRESETS,
+    Choice,
+    RunConfig,
+    capped,
+    preset_text,
+    presets,
+    read_config,
+    validate,
+)
 from harness.console import as_wide_as_needed, print_table
 from harness.data.command import data
 from harness.display import Display
@@ -33,6 +42,9 @@ from harness.run import run as run_stages
 from harness.store import Store
 from harness.submissions.command import submit
 from harness.view import printable
+
+_REQUEST = "request"
+"""What `harness list` calls a request that comes with the harness."""
 
 app = typer.Typer(
     help="Measure language models, and improve them between measurements.",
@@ -166,31 +178,34 @@ def score(
 def list_plugins(
     of_kind: Annotated[
         str | None,
-        typer.Argument(metavar="[KIND]", help="engine, evaluation, trainer, report or submission."),
+        typer.Argument(
+            metavar="[KIND]",
+            help="engine, evaluation, trainer, report or submission; or request.",
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="One of that kind, for its options.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One of that kind, for what is in it.")] = None,
 ) -> None:
-    """List what can be named in a request; or, of one plug-in by kind and name, its options."""
-    if of_kind is not None:
-        _list_options(of_kind, name)
+    """List what can be named in a request; by kind and name, a plug-in's options, or a request."""
+    kinds = {kind.word: kind for kind in plugins.KINDS}
+    if of_kind not in (None, _REQUEST, *kinds):
+        raise ConfigError(f"no kind {of_kind!r}; there are {', '.join((*kinds, _REQUEST))}")
+    if of_kind is not None and name is not None:
+        if of_kind in kinds:
+            _list_options(kinds[of_kind], name)
+        else:
+            typer.echo(preset_text(name), nl=False)
         return
     table = Table("kind", "name", "from", box=None)
     for kind in plugins.KINDS:
-        for entry in plugins.installed(kind):
+        for entry in plugins.installed(kind) if of_kind in (None, kind.word) else ():
             table.add_row(kind.word, entry.name, entry.value)
-    for name in presets():
-        table.add_row("request", name, str(PRESETS / f"{name}.toml"))
+    for preset in presets() if of_kind in (None, _REQUEST) else ():
+        table.add_row(_REQUEST, preset, str(PRESETS / f"{preset}.toml"))
     print_table(table)
 
 
-def _list_options(word: str, name: str | None) -> None:
-    kinds = {kind.word: kind for kind in plugins.KINDS}
-    if word not in kinds or name is None:
-        raise ConfigError(
-            f"options are those of one plug-in: give its kind, one of {', '.join(kinds)}, and its "
-            "name; `harness list` shows all"
-        )
-    plugin = plugins.load(kinds[word], name)
+def _list_options(kind: plugins.Kind[Any], name: str) -> None:
+    plugin = plugins.load(kind, name)
     console = as_wide_as_needed()
     for option in options(plugin.Config):
         console.print(f"{option.name}: {option.kind}, {option.default}", style="bold")

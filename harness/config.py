@@ -116,6 +116,22 @@ def presets() -> Sequence[str]:
     return sorted(file.name.removesuffix(".toml") for file in PRESETS.iterdir())
 
 
+def preset_text(name: str) -> str:
+    """Read a request that comes with the harness, as a starting point for one's own.
+
+    Raises:
+        ConfigError: there is no such.
+    """
+    if name not in presets():
+        raise ConfigError(f"no request {name!r}{_hint(name)}: there are {', '.join(presets())}")
+    return (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _hint(name: str) -> str:
+    close = get_close_matches(name, presets(), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
 def read_config(request: str, overrides: Mapping[str, Any]) -> RunConfig:
     """Read a request by file or preset name, and lay the command line's values over it.
 
@@ -128,7 +144,8 @@ def read_config(request: str, overrides: Mapping[str, Any]) -> RunConfig:
         table = tomllib.loads(source.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError) as error:
         raise ConfigError(
-            f"no request {request!r}: neither a file nor one of {', '.join(presets())}"
+            f"no request {request!r}{_hint(request)}: neither a file nor one of "
+            f"{', '.join(presets())}"
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"request {request} is not TOML: {error}; mend that place") from error

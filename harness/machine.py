@@ -86,8 +86,12 @@ def gpus() -> Sequence[str]:
 
 
 def gpu_memory() -> Sequence[float]:
-    """The memory of each NVIDIA GPU, in GB, as its driver's own tool says."""
+    """The memory of each NVIDIA GPU that this process may use, in GB, as the driver's tool says."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown == "":
+        return ()
     ask = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    ask += [f"--id={shown}"] * (shown is not None)
     try:
         said = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=True).stdout
         return [float(line) * (1 << 20) / 1e9 for line in said.split("\n") if line.strip()]

@@ -379,8 +379,10 @@ class MemoryNeed(Record):
     """Memory of one GPU, or of the machine, at its fullest, in bytes."""
 
     what: str
+    place: Literal["gpu", "machine"] = "gpu"
+    """Whose memory: each GPU's, or that of the machine (or of each machine) they are in."""
     gpus: int = 1
-    """How many work together on it."""
+    """How many work together on it; where there are none, processes."""
     parts: dict[str, int]
     available: int | None = None
     remedy: str = ""

@@ -8,7 +8,7 @@ Each stage is done once and kept on disk, and so is each row inside it: the same
 a run that was interrupted. No stage waits for the marks of another: see `marking`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -16,6 +16,7 @@ from itertools import chain, product
 from typing import Any
 
 from harness import plugins
+from harness.audience import Audience, Display, Silent
 from harness.config import RunConfig
 from harness.data.contamination import overlap
 from harness.errors import (
@@ -28,7 +29,7 @@ from harness.errors import (
 from harness.forecast import forecast, lineage
 from harness.machine import environment
 from harness.marking import Marking
-from harness.metering import Audience, Display, KeptEngine, Meter, Silent
+from harness.metering import KeptEngine, Meter
 from harness.overview import Position, models_of
 from harness.pinned import contents
 from harness.plugins import Built
@@ -123,14 +124,23 @@ class Bench:
     reports: tuple[Built[Report], ...]
 
     @classmethod
-    def build(cls, config: RunConfig) -> "Bench":
-        """Build every plug-in the run names, or say what is wrong before anything runs."""
+    def build(
+        cls, config: RunConfig, evaluations: Iterable[Built[Evaluation]] | None = None
+    ) -> "Bench":
+        """Build every plug-in the run names, or say what is wrong before anything runs.
+
+        Args:
+            config: What is asked.
+            evaluations: Those of the run, where they have been built.
+        """
+        if evaluations is None:
+            evaluations = (plugins.build(plugins.EVALUATIONS, one) for one in config.evaluations)
         # A plain benchmark need not say how to train, but may, so that iterations can grow.
         trains = config.iterations > 0 or bool(config.trainer.options)
         bench = cls(
             config=config,
             engine=plugins.build(plugins.ENGINES, config.engine),
-            evaluations=tuple(plugins.build(plugins.EVALUATIONS, c) for c in config.evaluations),
+            evaluations=tuple(evaluations),
             trainer=plugins.build(plugins.TRAINERS, config.trainer) if trains else None,
             judge=plugins.build(plugins.ENGINES, config.judge.engine) if config.judge else None,
             reports=tuple(plugins.build(plugins.REPORTS, choice) for choice in config.reports),

@@ -23,7 +23,6 @@ a run reads it strictly; `record`, for those who look, leaves out what cannot be
 import fcntl
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +35,18 @@ from pydantic import ValidationError
 
 from harness import rows
 from harness.errors import StoreError
+from harness.files import (
+    checked,
+    differences,
+    exists,
+    inaccessible,
+    read_json,
+    read_object,
+    read_record,
+    shown_at,
+    write_json,
+    write_text,
+)
 from harness.records import (
     Cost,
     EvalResult,
@@ -120,11 +131,11 @@ class Store:
             StoreError: it would.
         """
         self._check_free()
-        if _exists(self.folder / "request.json"):
-            self._compare(_read_json(self.folder / "request.json"), request)
+        if exists(self.folder / "request.json"):
+            self._compare(read_json(self.folder / "request.json"), request)
         if answers_from is None:
             return
-        differing = {place[0] for place in _differences(answers_from.record().request, request)}
+        differing = {place[0] for place in differences(answers_from.record().request, request)}
         if more_than_judge := differing - {"judge", "reports", "contents"}:
             raise StoreError(
                 f"the answers of {answers_from.folder} cannot be judged anew by this request: it "
@@ -152,7 +163,7 @@ class Store:
                 lines = path.read_bytes().splitlines(keepends=True)
                 answered = [k for k, line in enumerate(lines) if line.startswith(_ANSWERED_LINE)]
                 if answered and not own.exists():
-                    _write(own, b"".join(lines[: answered[0] + 1]).decode())
+                    write_text(own, b"".join(lines[: answered[0] + 1]).decode())
 
     def _check_free(self) -> None:
         """Refuse a folder of somebody else's: a run's own has a request, or what precedes it."""
@@ -181,18 +192,18 @@ class Store:
 
     def _pin(self, request: Mapping[str, Any]) -> None:
         path = self.folder / "request.json"
-        if _exists(path):
-            self._compare(_read_json(path), request)
+        if exists(path):
+            self._compare(read_json(path), request)
         write_json(path, request)
 
     def _compare(self, begun: Mapping[str, Any], request: Mapping[str, Any]) -> None:
         """Refuse a request that differs from the one the directory was begun with."""
-        differing = sorted(_differences(begun, request))
+        differing = sorted(differences(begun, request))
         changed = [place for place in differing if _MAY_CHANGE.isdisjoint(place)]
         grown = request["iterations"] >= begun["iterations"]
         if set(changed) - {("iterations",)} or not grown:
             shown = "; ".join(
-                f"{'.'.join(place)}: {_at(begun, place)} -> {_at(request, place)}"
+                f"{'.'.join(place)}: {shown_at(begun, place)} -> {shown_at(request, place)}"
                 for place in changed
             )
             raise StoreError(
@@ -218,7 +229,7 @@ class Store:
 
     def stage_result(self, stage: Stage) -> StageResult | None:
         """What a finished stage left behind, or None where it has not finished."""
-        result = _read_record(StageResult, self.stage_folder(stage) / "stage.json")
+        result = read_record(StageResult, self.stage_folder(stage) / "stage.json")
         return _relocated(result, self._outside) if result else None
 
     def finished(self, stages: Sequence[Stage]) -> bool:
@@ -253,7 +264,7 @@ class Store:
         found: dict[str, list[str]] = {}
         for stage in stages:
             path = self.stage_folder(stage) / "trained_on.json"
-            kept = _read_json(path) if _exists(path) else {}
+            kept = read_json(path) if exists(path) else {}
             # Older runs have a list, which does not say what belongs to which set.
             sets = {str(stage): kept} if isinstance(kept, list) else kept
             for name, prompts in sets.items():
@@ -271,7 +282,7 @@ class Store:
 
     def evaluation_result(self, stage: Stage, model: str, evaluation: str) -> EvalResult | None:
         """What a finished evaluation found, or None."""
-        return _read_record(EvalResult, self.stage_folder(stage) / model / f"{evaluation}.json")
+        return read_record(EvalResult, self.stage_folder(stage) / model / f"{evaluation}.json")
 
     def has_answers(self, stage: Stage, model: str, evaluation: str) -> bool:
         """Whether a model has answered all that an evaluation asks it."""
@@ -279,7 +290,7 @@ class Store:
 
     def answered(self, stage: Stage, model: str) -> ModelRef | None:
         """Whether a model has answered all evaluations: its exact reference, or None."""
-        found = _read_record(ModelRef, self._answered_file(stage, model))
+        found = read_record(ModelRef, self._answered_file(stage, model))
         return _moved(found, self._outside) if found else None
 
     def keep_answered(self, stage: Stage, model: ModelRef) -> None:
@@ -294,7 +305,7 @@ class Store:
         """Write a result in the formats of its publishers."""
         folder = self.published(result.model) / result.evaluation
         for name, content in files:
-            _write(folder / name, content)
+            write_text(folder / name, content)
 
     def published(self, model: str) -> Path:
         """Where what evaluations published of a model is, in a folder each."""
@@ -319,7 +330,7 @@ class Store:
         total: dict[str, Cost] = {}
         for key, row in rows.read(path).items():
             name = key.rpartition("#")[0]
-            total[name] = total.get(name, Cost()) + _checked(Cost, row, path)
+            total[name] = total.get(name, Cost()) + checked(Cost, row, path)
         return total
 
     def rows_kept(self, stage: Stage) -> dict[str, int]:
@@ -361,7 +372,7 @@ class Store:
             StoreError: the folder holds something else than a run, or cannot be written.
         """
         self._check_free()
-        if _exists(self.folder / "request.json"):
+        if exists(self.folder / "request.json"):
             return False
         write_json(self.folder / _PLAN, plan.model_dump(mode="json"))
         return True
@@ -372,11 +383,11 @@ class Store:
         Raises:
             StoreError: the plan is damaged, or of another version.
         """
-        found = _read_record(Plan, self.folder / _PLAN)
+        found = read_record(Plan, self.folder / _PLAN)
         asked = self.folder / "request.json"
-        if found is None or not _exists(asked):
+        if found is None or not exists(asked):
             return found
-        changed = _differences(_read_json(asked), found.request)
+        changed = differences(read_json(asked), found.request)
         return found if all(not _PLANNED.isdisjoint(place) for place in changed) else None
 
     def ledger(self) -> ledger.Reader:
@@ -390,9 +401,9 @@ class Store:
             StoreError: there is no run here, or its request is damaged.
         """
         path = self.folder / "request.json"
-        if not _exists(path):
+        if not exists(path):
             raise StoreError(f"{self.folder} holds no run (no request.json); give a run's folder")
-        request, unreadable = _read_object(path), list[str]()
+        request, unreadable = read_object(path), list[str]()
 
         def attempt(read: Callable[[], T], otherwise: T) -> T:
             try:
@@ -403,8 +414,8 @@ class Store:
 
         def optional(name: str) -> dict[str, Any]:
             file = self.folder / name
-            there = attempt(partial(_exists, file), False)
-            return attempt(partial(_read_object, file), {}) if there else {}
+            there = attempt(partial(exists, file), False)
+            return attempt(partial(read_object, file), {}) if there else {}
 
         plan = attempt(self.plan, None)
         results: list[StageResult] = []
@@ -447,7 +458,7 @@ class Store:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise _inaccessible(folder, error) from error
+            raise inaccessible(folder, error) from error
         found = [
             Stage.model_validate({"iteration": number, "kind": kind})
             for number, _, kind in named
@@ -483,24 +494,6 @@ def _evaluations(
         yield result.stage, model.name, choice.get("label") or choice.get("name", "")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a file whole or not at all."""
-    _write(path, json.dumps(value, indent=1) + "\n")
-
-
-def _write(path: Path, content: str) -> None:
-    aside = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
 def _relocated(result: StageResult, move: Callable[[str], str]) -> StageResult:
     """Change where the models of a stage are said to be."""
     return result.model_copy(
@@ -513,74 +506,3 @@ def _relocated(result: StageResult, move: Callable[[str], str]) -> StageResult:
 
 def _moved(model: ModelRef, move: Callable[[str], str]) -> ModelRef:
     return model.model_copy(update={"location": move(model.location)})
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_int=_whole_number)
-    except OSError as error:
-        raise _inaccessible(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path} cannot be read ({error}); restore it, or begin anew") from error
-
-
-def _whole_number(digits: str) -> int:
-    """Read an integer; one that no float can hold is damage, and cannot be reckoned with."""
-    if len(digits) > sys.float_info.max_10_exp:
-        raise ValueError(f"a number of {len(digits):,} digits")
-    return int(digits)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    value = _read_json(path)
-    if not isinstance(value, dict):
-        raise StoreError(f"{path} is not a JSON object; restore it, or begin anew")
-    return value
-
-
-def _read_record(kind: type[R], path: Path) -> R | None:
-    return _checked(kind, _read_json(path), path) if _exists(path) else None
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError as error:  # a folder that is not ours to look into, a name that is too long
-        raise _inaccessible(path, error) from error
-
-
-def _inaccessible(path: Path, error: OSError) -> StoreError:
-    return StoreError(f"{path} cannot be read: {error.strerror or error}; grant access to it")
-
-
-def _checked(kind: type[R], value: Any, path: Path) -> R:
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        raise StoreError(
-            f"{path} is no {kind.__name__} of this version "
-            f"({error.error_count()} fields differ); begin anew, or use the version it is from"
-        ) from error
-
-
-def _differences(left: Any, right: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Name the places where two JSON values differ, each by the keys that lead to it."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        for key in left.keys() | right.keys():
-            if key in left and key in right:
-                yield from _differences(left[key], right[key], (*at, key))
-            elif left.get(key) is not None or right.get(key) is not None:
-                yield (*at, key)  # an option that an older version did not know is null by default
-    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        for index, (one, other) in enumerate(zip(left, right, strict=True)):
-            yield from _differences(one, other, (*at, str(index)))
-    elif left != right:
-        yield at
-
-
-def _at(value: Any, place: tuple[str, ...]) -> str:
-    """Show what stands at a place, shortened."""
-    for key in place:
-        value = value.get(key, "nothing") if isinstance(value, dict) else value[int(key)]
-    shown = json.dumps(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -64,18 +64,6 @@ def ranged(counts: Sequence[int]) -> str:
     return DASH.join(f"{count:,}" for count in dict.fromkeys(ends))
 
 
-def duration(seconds: float) -> str:
-    """Write a time as a person says it."""
-    if not math.isfinite(seconds):
-        return "not finite"
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def visible(text: str, longest: int = LONGEST_TEXT) -> str:
     """Make a foreign text one line of characters that can be seen, cut to a length.
 

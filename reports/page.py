@@ -78,7 +78,8 @@ def report(record: RunRecord, found: Changes) -> Iterator[Section]:
     yield Section(ANSWERS, shown or (none,))
     costs = (*tables.stage_costs(record), *tables.costs(record))
     yield Section("Time and tokens", costs or (_NO_COSTS,), behind=True)
-    yield from _section(PLANNED, tuple(planned.parts(record)), behind=True)
+    yield from _section(PLANNED, tuple(planned.stages(record)))
+    yield from _section(f"{PLANNED}, part by part", tuple(planned.parts(record)), behind=True)
     yield Section("Versions", (environment(record),), behind=True)
 
 

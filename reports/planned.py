@@ -11,20 +11,23 @@ Only stages that have finished are compared, and only where the plan was made fo
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.records import Cost, PlannedPart, RunRecord, StageResult
+from harness.units import duration
 from reports.blocks import Row, Table
-from reports.figures import DASH, duration, visible
+from reports.figures import DASH, visible
 
 _COLUMNS = (
-    "planned time", "time", "time/planned", "planned rows", "rows", "planned new tokens",
-    "new tokens",
+    "planned time", "time", "time/planned", "planned new tokens", "new tokens", "planned rows",
+    "rows",
 )  # fmt: skip
+_OF_STAGES = 5
+"""How many of these columns a stage has as a whole: its rows are of many kinds."""
 
 
 def stages(record: RunRecord) -> Iterator[Table]:
     """Compare every finished stage as a whole."""
     rows = [_row(str(result.stage), *_summed(pairs)) for result, pairs in _finished(record)]
     if rows:
-        yield _table(record, [*rows, _whole(record)])
+        yield _table(record, [*rows, _whole(record)], _OF_STAGES)
 
 
 def parts(record: RunRecord) -> Iterator[Table]:
@@ -86,10 +89,10 @@ def _row(name: str, planned: PlannedPart | None, cost: Cost | None) -> Row:
             (DASH if planned is None else "unknown") if expected is None else duration(expected),
             DASH if taken is None else duration(taken),
             _ratio(taken, expected),
-            _count(rows),
-            _count(cost.rows if cost else None),
             _count(planned.new_tokens if planned else None),
             _count(cost.new_tokens if cost else None),
+            _count(rows),
+            _count(cost.rows if cost else None),
         ),
     )
 
@@ -105,11 +108,12 @@ def _count(count: int | None) -> str:
     return f"{count:,}" if count else ""
 
 
-def _table(record: RunRecord, rows: Sequence[Row]) -> Table:
+def _table(record: RunRecord, rows: Sequence[Row], columns: int = len(_COLUMNS)) -> Table:
     plan = record.plan
     assert plan is not None, "there are rows only where there is a plan"
     bases = dict.fromkeys(
         part.basis for stage in plan.stages for part in stage.parts.values() if part.basis
     )
     on = visible(f"{plan.hardware}; times rest on: {', '.join(bases)}.", longest=240)
-    return Table("", _COLUMNS, tuple(rows), note=f"Planned for {on}")
+    shown = tuple(Row(row.label, row.cells[:columns]) for row in rows)
+    return Table("", _COLUMNS[:columns], shown, note=f"Planned for {on}")

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.records import Cost, Metric, RunRecord
+from harness.units import duration
 from reports.blocks import Cell, Figure, Row, Table, Tone
 from reports.changes import NET_WIN, Change, Changes
-from reports.figures import DASH, duration, places
+from reports.figures import DASH, places
 from reports.names import label
 from reports.series import Series
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from harness.records import Bill, Cost, RunRecord
+from harness.units import duration
 from reports.blocks import Block, Points
-from reports.figures import LONGEST_TEXT, duration, plain, visible
+from reports.figures import LONGEST_TEXT, plain, visible
 from reports.names import label
 from reports.series import chosen, evaluations, missing_stages, models
 

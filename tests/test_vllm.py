@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from harness import cli
 from harness.checkpoints import locate
 from harness.engines.openai import OpenAI
+from harness.engines.ray import Cluster, Ray
 from harness.engines.transformers import Transformers
 from harness.engines.vllm import VLLM
 from harness.judge import Judge, pointwise, sampling_for
@@ -474,3 +475,17 @@ def test_evaluations_come_out_as_with_the_transformers_engine(vllm_python, tmp_p
         assert theirs[name].metrics == ours[name].metrics
     assert metrics(ours["nlp_benchmarks"])["mean"].n > 100
     assert metrics(ours["examiner"])["score"].n == 40
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_ray_spreads_it(vllm_python, engine, monkeypatch):
+    """Two processes of vLLM, each in a worker of Ray, write what one writes."""
+    monkeypatch.setenv("HARNESS_VLLM_PYTHON", vllm_python)
+    config = Ray.Config(
+        engine={"name": "vllm", "dtype": "float32"}, replicas=2, cluster=Cluster(gpus=0)
+    )
+    asked = [Request(str(i), user(prompt), GREEDY) for i, prompt in enumerate(PROMPTS)]
+    with Ray(config).open(M0) as spread:
+        texts = {one.id: one.text for one in spread.generate(asked)}
+    assert texts == {one.id: one.text for one in engine.generate(asked)}

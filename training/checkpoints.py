@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from harness.errors import ConfigError, DataError
-from harness.protocols import Improvement, PlannedTraining, Prompt, Workspace
+from harness.planned import PlannedTraining
+from harness.protocols import Improvement, Prompt, Workspace
 from harness.records import ModelRef, Record, StageResult
 
 _ENDINGS = (".json", ".jsonl", ".gz", ".csv", ".parquet")

@@ -19,7 +19,7 @@ What `replicas` and `cluster` say may change between two attempts of a run. This
 what is behind it imports Ray.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import ClassVar
@@ -30,7 +30,7 @@ from harness import plugins
 from harness.config import Choice
 from harness.errors import ConfigError
 from harness.machine import installed
-from harness.protocols import LoadedModel, Remote
+from harness.protocols import Checked, Elsewhere, Engine, LoadedModel, Remote
 from harness.records import ModelRef, Record
 
 OLDEST = (2, 60)
@@ -44,7 +44,8 @@ class Cluster(Record):
     """`auto` (the cluster of this machine) or `host:port`. None: one of our own, on this machine,
     that ends with the process."""
     gpus: float | None = Field(default=None, ge=0)
-    """For each replica, all in one machine. None: 1 where the cluster has any, else 0."""
+    """For each replica, all in one machine. None: as many as the engine's `tensor_parallel` says
+    (1 without it) where the cluster has any, else 0."""
     cpus: float = Field(default=1, ge=0)
     """Cores for each replica; so many threads does its mathematics use."""
     window: int = Field(default=256, ge=1)
@@ -81,11 +82,23 @@ class Ray:
         self.config = config
 
     def check(self, model: ModelRef) -> None:
-        """Find out, before M0 is measured, whether Ray is here.
+        """Find out, before M0 is measured, whether Ray is here; on this machine, the engine too.
 
         Raises:
-            ConfigError: it is missing, or too old.
+            ConfigError: it is missing, or too old; or what the engine says.
+            DataError: what the engine says.
         """
+        self._check_ray()
+        engine = self._engine()
+        if self.config.cluster.address is None and isinstance(engine, Checked):
+            engine.check(model)
+
+    def packages(self) -> Mapping[str, str]:
+        """Say which versions the engine's results depend on, as far as they are those of here."""
+        engine = self._engine()
+        return engine.packages() if isinstance(engine, Elsewhere) else {}
+
+    def _check_ray(self) -> None:
         found = installed("ray")
         if found is None:
             raise ConfigError(
@@ -99,6 +112,9 @@ class Ray:
                 "pip install '.[ray]'"
             )
 
+    def _engine(self) -> Engine:
+        return plugins.build(plugins.ENGINES, self.config.engine).plugin
+
     @contextmanager
     def open(self, model: ModelRef) -> Iterator[LoadedModel]:
         """Open a model on the cluster; go on once its first replica is there.
@@ -108,7 +124,7 @@ class Ray:
                 not fit on this machine.
             HarnessError: whatever the engine says that cannot open the model.
         """
-        self.check(model)
+        self._check_ray()
         spread: Callable[[ModelRef, Ray.Config], AbstractContextManager[LoadedModel]]
         spread = import_module("harness.engines.ray_cluster").spread
         with spread(model, self.config) as loaded:

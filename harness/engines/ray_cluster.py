@@ -11,11 +11,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 from threading import Event
 from typing import Any
 
 import ray
 
+from harness.config import Choice
 from harness.engines.ray import Ray
 from harness.engines.ray_replica import Wanted, machines, opened
 from harness.engines.spreading import Spread
@@ -39,7 +41,7 @@ def spread(model: ModelRef, config: Ray.Config) -> Iterator[LoadedModel]:
     have = machines().values()
     gpus = cluster.gpus
     if gpus is None:
-        gpus = float(any(machine.get("GPU") for machine in have))
+        gpus = _gpus(config.engine) if any(machine.get("GPU") for machine in have) else 0.0
     wanted = Wanted(model, config.engine, gpus, cluster.cpus, cluster.stalled_after)
     room = sum(_room(machine, wanted) for machine in have)
     replicas = config.replicas or room
@@ -97,6 +99,11 @@ def connect(address: str | None) -> None:
             f"{' '.join(str(error).split())[:300]}; start one (`ray start --head`), mend "
             "engine.cluster.address, or leave it out for one of its own on this machine"
         ) from error
+
+
+def _gpus(engine: Choice) -> float:
+    """Tell how many GPUs an engine works on, by the options that say so in `vllm`."""
+    return float(prod(engine.options.get(name) or 1 for name in ("tensor_parallel", "replicas")))
 
 
 def _room(machine: dict[str, float], wanted: Wanted) -> int:

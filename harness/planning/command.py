@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from pydantic import JsonValue
+from rich.console import Console
 
 from harness import machine
 from harness.config import presets, read_config
@@ -48,7 +49,8 @@ def plan(
     # By name: what is behind it reads models' files, which takes a second to import.
     planning = import_module("harness.planning.plan")
     fleet = planning.Fleet.of(gpu, gpus, tensor_parallel, usd_per_gpu_hour)
-    made: Plan = planning.plan_for(config, fleet, store.folder, like, pilot)
+    with Console(stderr=True).status("trying the run out" if pilot else "going through the run"):
+        made: Plan = planning.plan_for(config, fleet, store.folder, like, pilot)
     if gpu is not None:  # the disk that is meant is elsewhere, too
         made = made.model_copy(update={"disk_free": None})
     kept = store.keep_plan(made)

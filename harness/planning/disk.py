@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from harness.planning.shapes import BYTES, Shape
-from harness.protocols import Work
+from harness.planned import Lesson, Work
+from harness.planning.shapes import Shape
+from harness.units import BYTES
 
 _TOKEN = 12
 """Bytes that a sampled token takes in a row log: its text, and its id in JSON. Ours."""
@@ -17,17 +18,20 @@ def kept(asked: Sequence[Work], shape: Shape, dtype: str) -> dict[str, int]:
     found = {"models": len(lessons) * shape.weights(dtype)}
     if on_the_way := sum(lesson.checkpoints for lesson in lessons):
         found["models on the way"] = on_the_way * shape.weights(dtype)
-        # Weights and AdamW's two moments, of the one state that is kept at a time.
-        trained = max(
-            shape.parameters
-            if lesson.lora is None
-            else shape.adapters(lesson.lora, lesson.lora_modules)
-            for lesson in lessons
-        )
-        found["the state of a training, until it is done"] = 3 * trained * BYTES["float32"]
+        # One at a time is kept.
+        largest = max(state(lesson, shape) for lesson in lessons)
+        found["the state of a training, until it is done"] = largest
     rows = sum(
         work.new_tokens * _TOKEN + work.prompt_tokens * work.samples * _ID
         for work in asked
         if work.kind == "generate"
     )
     return found | {"rows": rows}
+
+
+def state(lesson: Lesson, shape: Shape) -> int:
+    """Bytes of what a training goes on from: what is trained, and AdamW's two moments of it."""
+    trained = shape.parameters
+    if lesson.lora is not None:
+        trained = shape.adapters(lesson.lora, lesson.lora_modules)
+    return 3 * trained * BYTES["float32"]

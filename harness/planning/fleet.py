@@ -7,12 +7,13 @@ Fleet.of("H100", 64)       64 of them, served on by all, trained on by as many a
 from dataclasses import dataclass, replace
 
 from harness.engines.vllm_environment import check_heads
-from harness.planning.hardware import Device, gpu, here
+from harness.planned import Lesson
+from harness.planning.hardware import Device, gpu, here, this_memory
 from harness.planning.memory import training_need
 from harness.planning.serving import Serving, serving, spread
 from harness.planning.shapes import Shape
 from harness.plugins import Built
-from harness.protocols import Engine, Lesson
+from harness.protocols import Engine
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Fleet:
     """A GPU and hour."""
     as_asked: bool = False
     """Whether there are as many GPUs as the request asks for, however many that is."""
+    here: bool = False
+    """Whether it is this machine."""
 
     @classmethod
     def of(
@@ -47,7 +50,12 @@ class Fleet:
             device = gpu(name)
             return cls(device, gpus or 1, spread_out, tensor_parallel, dollars, gpus is None)
         device, there = here()
-        return cls(device, gpus or there, (gpus or 1) > 1, tensor_parallel, dollars)
+        return cls(device, gpus or there, (gpus or 1) > 1, tensor_parallel, dollars, here=True)
+
+    @property
+    def host_memory(self) -> int | None:
+        """Bytes of the machine's own memory, where it is this one."""
+        return this_memory() if self.here else None
 
     def known_as(self, gpus: int) -> str:
         """So many of it, in words."""
@@ -60,7 +68,8 @@ class Fleet:
         Raises:
             ConfigError: so many GPUs a replica do not divide the model's heads.
         """
-        found = serving(str(engine.options["name"]), engine.options, self.device, dtype)
+        name = str(engine.options["name"])
+        found = serving(name, engine.options, self.device, dtype, self.gpus)
         if self.supposed and not self.device.cpu:
             asked = found.tensor_parallel if found.tensor_parallel > 1 else None
             together = self.tensor_parallel or asked

@@ -42,6 +42,12 @@ class Device:
     """Bytes a second to other machines."""
     source: str
     cpu: bool = False
+    processes: int = 1
+    """How many processes a CPU has cores for; more of them share these."""
+
+    def at_work(self, processes: int) -> int:
+        """How many times as fast as one so many processes are, before they exchange anything."""
+        return min(processes, self.processes) if self.cpu else processes
 
 
 def gpu(name: str) -> Device:
@@ -100,6 +106,11 @@ def _cards() -> Sequence[str]:
     return () if (machine.installed("torch") or "").endswith("+cpu") else machine.gpus()
 
 
+def this_memory() -> int:
+    """Bytes of this machine's own memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def this_machine() -> Device:
     """Measure this machine's CPU, on as many threads as OMP_NUM_THREADS says."""
     # By name and late, so that the number of threads is decided before it is loaded.
@@ -109,17 +120,19 @@ def this_machine() -> Device:
     other = numpy.empty_like(block)
     flops = 2 * _SIDE**3 / _fastest(lambda: square @ square)
     bandwidth = 2 * _BLOCK / _fastest(lambda: numpy.copyto(other, block))
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    cores = len(os.sched_getaffinity(0))
+    threads = int(os.environ.get("OMP_NUM_THREADS", cores))
     return Device(
         name="CPU",
         flops=flops,
         bandwidth=bandwidth,
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory=this_memory(),
         link=bandwidth,
         network=bandwidth,
         source=f"measured here and now, threads: {threads}, {flops / 1e9:,.0f} GFLOP/s in float32, "
         f"{bandwidth / 1e9:,.1f} GB/s",
         cpu=True,
+        processes=max(1, cores // threads),
     )
 
 

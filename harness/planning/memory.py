@@ -1,4 +1,4 @@
-"""Bytes on one GPU: of an engine, and of a training.
+"""Bytes on one GPU, or of a machine that has none: of an engine, and of a training.
 
     Llama-2-70B, full, 64 GPUs, FSDP2: 4 bytes of weights, 4 of gradients, 8 of AdamW a parameter,
     all divided by 64: 17.2 GB; activations and logits of what a process holds at once on top
@@ -8,11 +8,12 @@ The sixteen bytes a parameter are those of mixed precision (Rajbhandari et al. 2
 of Korthikanti et al. 2022 for a fused attention.
 """
 
+from harness.planned import Lesson
 from harness.planning.hardware import Device
 from harness.planning.serving import Serving
-from harness.planning.shapes import BYTES, Shape
-from harness.protocols import Lesson
+from harness.planning.shapes import Shape
 from harness.records import MemoryNeed
+from harness.units import BYTES
 
 _ACTIVATIONS = 34
 """Bytes a token and unit of width that a layer keeps in 16 bits (Korthikanti et al. 2022, equation
@@ -22,6 +23,8 @@ _LOGITS = 1 << 30
 """The most bytes of logits at once: TRL computes them in chunks."""
 OVERHEAD = int(1.5e9)
 """Of the CUDA context, the libraries' workspaces and fragmentation. Ours."""
+NODE = 8
+"""GPUs in one machine."""
 _FREE = 0.95
 """Of a GPU's memory, what can be used before fragments of it are all that is left. Ours."""
 
@@ -43,8 +46,11 @@ def serving_need(shape: Shape, serving: Serving, longest: int, what: str) -> Mem
     remedy = "more GPUs a replica (tensor_parallel of the vllm engine)"
     if serving.dtype == "float32" and not serving.device.cpu:
         remedy = f'dtype = "bfloat16" in [trainer.sft] and [trainer.dpo], or {remedy}'
+    if serving.device.cpu:
+        parts = {name: serving.gpus * count for name, count in parts.items()}
     return MemoryNeed(
         what=what,
+        place="machine" if serving.device.cpu else "gpu",
         gpus=serving.gpus,
         parts=parts,
         available=int(serving.device.memory * _FREE),
@@ -55,17 +61,9 @@ def serving_need(shape: Shape, serving: Serving, longest: int, what: str) -> Mem
 def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> MemoryNeed:
     """Memory of a training at its longest step."""
     divided = 1 if lesson.strategy == "ddp" else lesson.processes
-    resident = 0 if lesson.offload else 1
-    held = 2 if lesson.precision == "bfloat16" else 4
-    trained = shape.parameters
-    parts = {"weights": resident * shape.parameters * held // divided}
-    if lesson.lora is not None:
-        trained = shape.adapters(lesson.lora, lesson.lora_modules)
-        parts["adapters"] = trained * 4 // divided
-        held = 4
+    here = 0 if lesson.offload and not device.cpu else 1
+    parts = {name: here * count // divided for name, count in _states(shape, lesson).items()}
     parts |= {
-        "gradients": resident * trained * held // divided,
-        "optimizer": resident * trained * 2 * held // divided,
         "activations": _activations(shape, lesson, device),
         "logits": _logits(shape, lesson),
     }
@@ -75,13 +73,39 @@ def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> Me
     elif lesson.precision == "mixed" and not device.cpu:
         parts["16-bit copies"] = 2 * shape.embedding
     parts["overhead"] = 0 if device.cpu else OVERHEAD
+    if device.cpu:  # all processes are in one memory
+        parts = {name: lesson.processes * count for name, count in parts.items()}
     return MemoryNeed(
         what=what,
+        place="machine" if device.cpu else "gpu",
         gpus=lesson.processes,
         parts=parts,
         available=int(device.memory * _FREE),
         remedy="; ".join(_remedies(lesson)),
     )
+
+
+def offload_need(shape: Shape, lesson: Lesson, available: int | None, what: str) -> MemoryNeed:
+    """Memory of a machine, outside of its GPUs, for what a training with `offload` keeps there."""
+    together = min(lesson.processes, NODE) / lesson.processes
+    return MemoryNeed(
+        what=what,
+        place="machine",
+        gpus=lesson.processes,
+        parts={name: round(count * together) for name, count in _states(shape, lesson).items()},
+        available=available,
+        remedy="more machines; lora; offload = false on more GPUs",
+    )
+
+
+def _states(shape: Shape, lesson: Lesson) -> dict[str, int]:
+    """Bytes of all that lasts from step to step, undivided."""
+    held = 2 if lesson.precision == "bfloat16" else BYTES["float32"]
+    found, trained = {"weights": shape.parameters * held}, shape.parameters
+    if lesson.lora is not None:
+        trained, held = shape.adapters(lesson.lora, lesson.lora_modules), BYTES["float32"]
+        found["adapters"] = trained * held
+    return found | {"gradients": trained * held, "optimizer": 2 * trained * held}
 
 
 def _activations(shape: Shape, lesson: Lesson, device: Device) -> int:

@@ -19,22 +19,15 @@ from typing import Any, TypeVar
 from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.overview import OTHER
+from harness.planned import Piloted, Tried, Work
+from harness.planning.bid import Bid
+from harness.planning.estimate import Estimator
 from harness.planning.evidence import Evidence, Timed
 from harness.planning.fleet import Fleet
 from harness.planning.hardware import may_be_here
-from harness.planning.plan import Bid, Estimator, put_together
+from harness.planning.plan import put_together
 from harness.planning.rehearsal import Asked
-from harness.protocols import (
-    Completion,
-    Continuation,
-    LoadedModel,
-    LogLikelihood,
-    Piloted,
-    Remote,
-    Request,
-    Tried,
-    Work,
-)
+from harness.protocols import Completion, Continuation, LoadedModel, LogLikelihood, Remote, Request
 from harness.records import Cost, MemoryNeed, Plan, Stage, StageResult
 
 T = TypeVar("T")
@@ -115,7 +108,7 @@ class Sampling:
         if len(more) > len(few):
             few = more
             seconds, done = _timed(lambda: list(self.model.generate(few)))
-        first = few[0].sampling
+        first, lengths = few[0].sampling, [len(one.token_ids) for one in done]
         self._keep(
             asked,
             seconds,
@@ -125,9 +118,10 @@ class Sampling:
                 self.estimator.config.model,
                 len(done),
                 sum(len(one.prompt_ids) for one in done if one.index == 0),
-                sum(len(one.token_ids) for one in done),
+                sum(lengths),
                 first.n,
                 most=first.max_tokens,
+                tail=max(lengths) * len(done) / sum(lengths) if sum(lengths) else None,
             ),
         )
         return iter(done)
@@ -252,6 +246,7 @@ def _measured(fleet: Fleet) -> Callable[[Tried], MemoryNeed]:
     def need(one: Tried) -> MemoryNeed:
         return MemoryNeed(
             what=f"{one.part}, measured",
+            place="machine" if fleet.device.cpu else "gpu",
             gpus=one.lesson.processes,
             parts={f"longest step, {one.longest_tokens:,} tokens": one.peak_bytes or 0},
             available=fleet.device.memory,

@@ -6,7 +6,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from harness.protocols import Work, Workload
+from harness.planned import Work
+from harness.protocols import Workload
 from harness.records import ModelRef
 
 

@@ -22,6 +22,7 @@ from typing import ClassVar, NamedTuple, Protocol
 from harness.engines.scripted import prompt_text
 from harness.errors import DataError
 from harness.overview import Position
+from harness.planned import PlannedTraining, Work
 from harness.planning.tokens import Counter
 from harness.plugins import Built
 from harness.protocols import (
@@ -31,11 +32,9 @@ from harness.protocols import (
     Improvement,
     LoadedModel,
     LogLikelihood,
-    PlannedTraining,
     Prompt,
     Remote,
     Request,
-    Work,
     Workspace,
 )
 from harness.records import Cost, ModelRef, Stage

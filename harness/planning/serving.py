@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.planning.hardware import Device
-from harness.planning.shapes import BYTES, Shape
+from harness.planning.shapes import Shape
+from harness.units import BYTES
 
 _SHARE = 0.9
 """Of a GPU's memory, what an engine takes (vLLM's default is 0.92)."""
@@ -32,6 +33,8 @@ class Serving:
     """The most completions at once, a replica."""
     matrix: float = 0.5
     """The share of the device's arithmetic that reading prompts reaches."""
+    decoding: float = 0.5
+    """The share of it that decoding reaches: a row has one token a step."""
     bandwidth: float = 0.6
     """The share of its bandwidth that decoding reaches."""
     layer: float = 0.25e-3
@@ -78,16 +81,26 @@ _VLLM: Mapping[str, Any] = {
 """Ours. Against published figures: see README.md beside this file. A start takes 30 to 100 s
 (vLLM's blog on sleep mode)."""
 _CPU: Mapping[str, Any] = {
-    "matrix": 0.45,
+    "matrix": 0.5,
+    "decoding": 0.25,
     "bandwidth": 0.5,
-    "layer": 0.35e-3,
+    "layer": 0.5e-3,
     "tail": 1.5,
     "start": 0.2,
 }
-"""Ours: `tests.benchmarks.bench_ceilings` on two cores."""
+"""Ours: runs of the micro-world on one thread of an idle machine, within what
+`tests.benchmarks.bench_ceilings` measures there for batches of one row and of 256."""
 
 
-def serving(engine: str, options: Mapping[str, Any], device: Device, dtype: str) -> Serving:
+def innermost(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find the options of the engine that opens models: the one that another one spreads."""
+    inner = options.get("engine")
+    return innermost(inner) if isinstance(inner, Mapping) else options
+
+
+def serving(
+    engine: str, options: Mapping[str, Any], device: Device, dtype: str, gpus: int = 1
+) -> Serving:
     """Say how a request's own engine serves a model.
 
     Args:
@@ -95,11 +108,13 @@ def serving(engine: str, options: Mapping[str, Any], device: Device, dtype: str)
         options: Its own.
         device: What it runs on.
         dtype: Of the stored weights.
+        gpus: How many devices there are, for an engine that takes all of them.
     """
     inner = options.get("engine")
     if isinstance(inner, Mapping):  # an engine that spreads another one
         spread = serving(str(inner.get("name", engine)), inner, device, dtype)
-        return replace(spread, replicas=spread.replicas * _whole(options.get("replicas")))
+        room = device.processes if device.cpu else gpus // spread.gpus
+        return replace(spread, replicas=spread.replicas * _whole(options.get("replicas"), room))
     asked = options.get("dtype", "auto")
     kind = asked if asked in BYTES else "float32" if device.cpu else dtype
     figures = _CPU if device.cpu else _VLLM if engine == "vllm" else _TRANSFORMERS
@@ -139,4 +154,4 @@ def spread(
 
 
 def _whole(value: Any, otherwise: int = 1) -> int:
-    return value if isinstance(value, int) and value > 0 else otherwise
+    return value if isinstance(value, int) and value > 0 else max(1, otherwise)

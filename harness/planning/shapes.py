@@ -22,8 +22,8 @@ from huggingface_hub import try_to_load_from_cache
 from harness.checkpoints import is_adapter, locate
 from harness.errors import DataError
 from harness.records import ModelRef
+from harness.units import BYTES
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
 """What config.json calls the architectures whose weights these formulas count."""
 

@@ -1,10 +1,10 @@
 """A plan on the console: what does not fit first, then where the time goes.
 
-DOES NOT FIT: train by SFT needs 76.1 GB a GPU, there are 79.1 ...
+DOES NOT FIT: train by SFT takes 96.1 GB of each GPU's memory, which has 81.2 GB; what ...
 
-stage        part          model  rows   tokens in  out        time   share
-02-train                                                        12 h    61%
-             judge         M1     96,000 14,600,000 14,400,000  9 h     44%
+stage and part   model   rows   tokens in  out        time   share
+02-train                                               12 h    61%
+· judge          M1     96,000 14,600,000 14,400,000   9 h     44%
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.table import Table
 
 from harness.records import MemoryNeed, Plan, PlannedPart, PlannedStage
+from harness.units import duration, size
 
 _HOUR = 3600.0
 DOES_NOT_FIT = "DOES NOT FIT"
 """Begins a line about what is asked for and is not there."""
 _LEAST = 0.01
 """Of the whole time, what a part must take to have a line of its own."""
+_PLACES = {"gpu": "of each GPU's memory", "machine": "of the machine's memory"}
 _TIGHT = 0.9
 """Of the memory there is, what may be taken before it is said to fit barely."""
 
@@ -27,8 +29,8 @@ def headlines(plan: Plan) -> Iterator[str]:
     for need in plan.memory:
         if not need.fits:
             yield (
-                f"{DOES_NOT_FIT}: {need.what} takes {gigabytes(need.needed)} of each GPU, "
-                f"and it has {gigabytes(need.available)}; what would help: {need.remedy}"
+                f"{DOES_NOT_FIT}: {need.what} takes {size(need.needed)} {_PLACES[need.place]}, "
+                f"which has {size(need.available)}; what would help: {need.remedy}"
             )
     every = {name: part.gpus for one in plan.stages for name, part in one.parts.items()}
     most = max(every, key=lambda name: every[name], default="")
@@ -39,8 +41,8 @@ def headlines(plan: Plan) -> Iterator[str]:
         )
     disk = sum(plan.disk.values())
     if plan.disk_free is not None and disk > plan.disk_free:
-        free = gigabytes(plan.disk_free)
-        yield f"{DOES_NOT_FIT}: the run's folder takes {gigabytes(disk)}, and {free} are free there"
+        free = size(plan.disk_free)
+        yield f"{DOES_NOT_FIT}: the run's folder takes {size(disk)}, and {free} are free there"
     yield f"{total(plan)} on {plan.hardware}"
 
 
@@ -68,13 +70,18 @@ def total(plan: Plan) -> str:
 def parts(plan: Plan) -> Table:
     """Every stage, and its parts that take a hundredth of the whole or more."""
     whole = sum(one.seconds or 0.0 for stage in plan.stages for one in stage.parts.values()) or 1.0
-    columns = ["stage", "part", "model", "rows", "tokens in", "out", "time", "share", "rests on"]
+    counts = ["rows", "tokens in", "out", "time", "share"]
     if plan.gpus:
-        columns.insert(7, "GPU hours")
-        columns.insert(7, "GPUs")
-    table = Table(*columns, box=None)
-    for place in range(3, len(columns) - 1):
-        table.columns[place].justify = "right"
+        counts[4:4] = ["GPUs", "GPU hours"]
+    bases = {part.basis for one in plan.stages for part in one.parts.values() if part.seconds}
+    table = Table("stage and part", "model", *counts, box=None)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    several = len(bases) > 1
+    if several:
+        table.add_column("rests on")
+    elif bases:
+        table.caption, table.caption_justify = f"times rest on: {bases.pop()}", "left"
     for stage in plan.stages:
         table.add_row(*_stage_row(stage, plan, whole))
         small: list[PlannedPart] = []
@@ -83,11 +90,10 @@ def parts(plan: Plan) -> Table:
             if little and (stage.stage.kind == "evaluate" or part.kind in ("idle", "load")):
                 small.append(part)
             else:
-                table.add_row("", name, *_row(part, plan, whole))
+                table.add_row(f"· {name}", *_row(part, plan, whole), part.basis * several)
         if small:
-            table.add_row(
-                "", f"{len(small)} smaller ones", "", *_counts(small), *_time(small, plan, whole)
-            )
+            cells = [*_counts(small), *_time(small, plan, whole)]
+            table.add_row(f"· {len(small)} smaller ones", "", *cells)
     return table
 
 
@@ -95,14 +101,14 @@ def _stage_row(stage: PlannedStage, plan: Plan, whole: float) -> list[str]:
     cells = _time([*stage.parts.values()], plan, whole)
     if any(part.seconds is None for part in stage.parts.values()):
         cells[0] = f"over {cells[0]}"
-    return [str(stage.stage), "", "", "", "", "", *cells]
+    return [str(stage.stage), "", "", "", "", *cells]
 
 
 def _row(part: PlannedPart, plan: Plan, whole: float) -> list[str]:
     time = _time([part], plan, whole)
     if part.seconds is None:
         time = ["unknown", *([""] * (len(time) - 1))]
-    return [part.model or "", *_counts([part]), *time, part.basis]
+    return [part.model or "", *_counts([part]), *time]
 
 
 def _counts(found: Iterable[PlannedPart]) -> list[str]:
@@ -124,14 +130,14 @@ def _time(found: Sequence[PlannedPart], plan: Plan, whole: float) -> list[str]:
 
 
 def memory(plan: Plan) -> Table:
-    """Memory of a GPU, use by use."""
-    table = Table("memory, a GPU", "GPUs", "needed", "there is", "", "of which", box=None)
+    """Memory of each GPU, or of the machine, use by use."""
+    table = Table("memory for", "in", "needed", "there is", "", "of which", box=None)
     for need in plan.memory:
         table.add_row(
             need.what,
-            str(need.gpus),
-            gigabytes(need.needed),
-            gigabytes(need.available),
+            f"each of {need.gpus:,} GPUs" if need.place == "gpu" else "the machine",
+            size(need.needed),
+            size(need.available),
             _fits(need),
             _components(need),
         )
@@ -147,31 +153,11 @@ def _fits(need: MemoryNeed) -> str:
 
 def _components(need: MemoryNeed) -> str:
     largest = sorted(need.parts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {gigabytes(size)}" for name, size in largest if size)
+    return ", ".join(f"{name} {size(count)}" for name, count in largest if count)
 
 
 def disk(plan: Plan) -> str:
     """What stays in the run's folder."""
-    said = ", ".join(f"{name} {gigabytes(size)}" for name, size in plan.disk.items())
-    free = f"; {gigabytes(plan.disk_free)} free" if plan.disk_free is not None else ""
-    return f"disk: {gigabytes(sum(plan.disk.values()))} ({said}){free}"
-
-
-def gigabytes(size: float | None) -> str:
-    """Write a size: `76.1 GB`, `16.1 MB`, or `unknown`."""
-    if size is None:
-        return "unknown"
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if size >= factor:
-            return f"{size / factor:,.1f} {unit}"
-    return f"{size / 1e3:,.1f} kB"
-
-
-def duration(seconds: float) -> str:
-    """Write a time as a person says it."""
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    whole = round(seconds)
-    if whole < _HOUR:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+    said = ", ".join(f"{name} {size(count)}" for name, count in plan.disk.items())
+    free = f"; {size(plan.disk_free)} free" if plan.disk_free is not None else ""
+    return f"disk: {size(sum(plan.disk.values()))} ({said}){free}"

@@ -14,11 +14,13 @@ ours; an earlier run or a pilot replaces them (`evidence.py`).
 
 import math
 
+from harness.planned import Lesson, Work
+from harness.planning.disk import state
 from harness.planning.hardware import Device
-from harness.planning.memory import cache_room
+from harness.planning.memory import NODE, cache_room
 from harness.planning.serving import Serving
-from harness.planning.shapes import BYTES, Shape
-from harness.protocols import Lesson, Work
+from harness.planning.shapes import Shape
+from harness.units import BYTES
 
 PADDING = 1.03
 """Tokens that a training computes to those of its rows (`training.batches`)."""
@@ -26,13 +28,11 @@ DISK = 2e9
 """Bytes a second that weights are read with: a local NVMe disk, carefully. Ours."""
 TOGETHER = 0.8
 """The share of several GPUs' speed that is left when they hold one copy together. Ours."""
-NODE = 8
-"""GPUs in one machine."""
 TRAINING = 0.40
 """The share of a GPU's arithmetic that training reaches: 0.38 to 0.43 for Llama 3 on H100 (Llama
 Team 2024, table 4), 0.46 for PaLM."""
-TRAINING_CPU = 0.5
-"""The same of a CPU's. Ours: `tests.benchmarks.bench_ceilings`."""
+TRAINING_CPU = 0.58
+"""The same of a CPU's. Ours: `tests.benchmarks.bench_ceilings` has 0.55 to 0.62."""
 UPDATE = 0.02
 """Seconds of the host an update, beside arithmetic: logging, the optimizer's loops. Ours."""
 _EXCHANGE = 0.7
@@ -57,13 +57,14 @@ def ask_seconds(work: Work, shape: Shape, serving: Serving) -> float:
     if not work.rows:
         return 0.0
     device = serving.device
-    flops = device.flops * serving.matrix * serving.gpus
+    replicas = device.at_work(serving.replicas)
+    flops = device.flops * serving.matrix * serving.tensor_parallel * replicas
     prompts = work.rows / work.samples
     each = work.prompt_tokens / prompts
     known = work.shared * (prompts - serving.replicas) if serving.prefixes else 0.0
     tokens = work.prompt_tokens - max(known, 0.0)
     read = 2 * shape.multiplied * tokens + _attention(shape, each) * prompts
-    passes = math.ceil(work.rows / serving.replicas / serving.batch_rows)
+    passes = math.ceil(work.rows / replicas / serving.batch_rows)
     seconds = read / flops + passes * shape.layers * serving.layer
     if work.kind == "score" or not work.new_tokens:
         return seconds
@@ -71,17 +72,19 @@ def ask_seconds(work: Work, shape: Shape, serving: Serving) -> float:
 
 
 def _decode_seconds(work: Work, shape: Shape, serving: Serving, prompt: float) -> float:
-    device, rows = serving.device, work.rows / serving.replicas
+    device = serving.device
+    rows = work.rows / device.at_work(serving.replicas)
     new = work.new_tokens / work.rows
     context = prompt + new / 2
     room = cache_room(shape, serving) / (shape.kv_bytes(serving.dtype) * (prompt + new))
     batch = max(1.0, min(rows, serving.batch_rows, room))
     # In static batches the last rows decode alone: as many steps as the longest row has tokens.
-    steps = rows * new / batch * (serving.tail if batch > 1 else 1.0)
+    tail = work.tail or serving.tail if serving.tail > 1 and batch > 1 else 1.0
+    steps = rows * new / batch * tail
     alive = rows * new / steps
     together = serving.tensor_parallel * (TOGETHER if serving.tensor_parallel > 1 else 1.0)
     bandwidth = device.bandwidth * serving.bandwidth * together
-    arithmetic = device.flops * serving.matrix * together
+    arithmetic = device.flops * serving.decoding * together
     step = max(shape.weights(serving.dtype) / bandwidth, alive * 2 * shape.multiplied / arithmetic)
     # Attention is another kernel: nothing of it is hidden behind the weights.
     cached = alive * context
@@ -105,7 +108,7 @@ def train_seconds(work: Work, shape: Shape, device: Device) -> float:
     if lesson.gradient_checkpointing and not device.cpu:
         passes += 1.0
     seen = lesson.updates * lesson.batch_size / work.rows
-    arithmetic = device.flops * efficiency * lesson.processes
+    arithmetic = device.flops * efficiency * device.at_work(lesson.processes)
     compute = seen * PADDING * passes * forward / arithmetic
     seconds = max(compute, _exchange_seconds(lesson, shape, device)) + lesson.updates * UPDATE
     if lesson.reference:
@@ -135,8 +138,9 @@ def _exchange_seconds(lesson: Lesson, shape: Shape, device: Device) -> float:
 
 
 def save_seconds(lesson: Lesson, shape: Shape, dtype: str) -> float:
-    """Time to write the models of a training."""
-    return (1 + lesson.checkpoints) * shape.weights(dtype) / DISK
+    """Time to write the models of a training, and on the way the states to go on from."""
+    models = (1 + lesson.checkpoints) * shape.weights(dtype)
+    return (models + lesson.checkpoints * state(lesson, shape)) / DISK
 
 
 def _attention(shape: Shape, tokens: float) -> float:

@@ -11,16 +11,16 @@ from dataclasses import replace
 from importlib import resources
 
 from harness.config import RunConfig, read_config
+from harness.planned import Lesson, Work
 from harness.planning.fleet import Fleet
 from harness.planning.hardware import gpu
 from harness.planning.memory import training_need
 from harness.planning.plan import make_plan
 from harness.planning.serving import serving, spread
 from harness.planning.shapes import Shape, shape_of
-from harness.planning.show import duration, gigabytes
 from harness.planning.speed import ask_seconds
-from harness.protocols import Lesson, Work
 from harness.records import ModelRef, Plan, PlannedPart, Stage
+from harness.units import duration, size
 
 REQUEST = str(resources.files("harness.planning") / "walk.toml")
 GPUS = 64
@@ -115,7 +115,7 @@ def _memory() -> Iterator[str]:
     ):
         need = training_need(shape, lesson, gpu("H100"), name)
         known = [need.parts.get(k, 0) for k in ("weights", "gradients", "optimizer")]
-        cells = [gigabytes(one) for one in (*known, need.needed - sum(known), need.needed)]
+        cells = [size(one) for one in (*known, need.needed - sum(known), need.needed)]
         fits = "" if need.fits else " (does not fit 80 GB)"
         yield f"| {name} | {lesson.processes} | {' | '.join(cells)}{fits} |"
 

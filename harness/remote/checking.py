@@ -20,6 +20,7 @@ import httpx2
 
 from harness.engines.openai import OpenAI
 from harness.errors import BudgetExceeded, JudgeUnavailable
+from harness.files import write_json
 from harness.records import ModelRef
 from harness.remote import accounts, endpoint
 from harness.remote.accounts import Accounts
@@ -27,7 +28,6 @@ from harness.remote.calls import Call
 from harness.remote.client import Client
 from harness.remote.endpoint import Endpoint
 from harness.remote.preflight import Preflight, Unreachable, preflight
-from harness.store import write_json
 
 _CHECK = "check"
 """What the calls of a check are called in the ledger."""

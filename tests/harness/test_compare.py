@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from harness import cli, plugins
 from harness.errors import HarnessError
-from harness.store import write_json
+from harness.files import write_json
 
 RUNNER = CliRunner()
 REPORTS = {

@@ -44,6 +44,8 @@ def test_a_request_that_is_not_there(tmp_path):
         read_config(str(tmp_path / "absent.toml"), {})
     with pytest.raises(ConfigError):
         read_config(str(tmp_path), {})
+    with pytest.raises(ConfigError, match=r"did you mean llama-3\.1-8b\?"):
+        read_config("llama-3-8b", {})
 
 
 def test_the_command_line_caps_what_the_judge_may_cost():

@@ -4,9 +4,9 @@ import time
 import pytest
 from rich.console import Console
 
+from harness.audience import Audience, Silent
+from harness.audience import Display as DisplayProtocol
 from harness.display import Display
-from harness.metering import Audience, Silent
-from harness.metering import Display as DisplayProtocol
 from harness.overview import Position
 from harness.records import Cost, ModelRef, Stage, StageResult
 from harness.run import stages

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from example_plugin import Renaming
 from harness import status
+from harness.audience import Silent
 from harness.beside import Beside, Halt
 from harness.config import RunConfig
 from harness.engines.scripted import Scripted, prompt_text
 from harness.errors import BudgetExceeded, CollapseError, JudgeUnavailable
-from harness.metering import Meter, Silent
+from harness.metering import Meter
 from harness.records import Stage
 from harness.run import run, stages
 from harness.store import Store

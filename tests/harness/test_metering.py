@@ -3,9 +3,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from harness.audience import Silent
 from harness.engines.scripted import Scripted
 from harness.judge import Judge, pairwise, pointwise
-from harness.metering import KeptEngine, Meter, Silent
+from harness.metering import KeptEngine, Meter
 from harness.protocols import Concurrent, Request, Sampling, user
 from harness.records import Cost, ModelRef
 from harness.remote.ledger import PART

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from example_plugin import Politeness, Renaming
+from harness.audience import Silent
 from harness.config import RunConfig
 from harness.engines.scripted import LoadedScript, Scripted
 from harness.errors import (
@@ -19,7 +20,7 @@ from harness.errors import (
     JudgeUnavailable,
     StoreError,
 )
-from harness.metering import KeptEngine, Meter, Silent
+from harness.metering import KeptEngine, Meter
 from harness.protocols import Request, Sampling, user
 from harness.records import ModelRef
 from harness.run import run, stages

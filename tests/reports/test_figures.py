@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.blocks import Figure
-from reports.figures import duration, number, visible
+from reports.figures import number, visible
 
 
 @pytest.mark.parametrize(
@@ -18,23 +18,6 @@ from reports.figures import duration, number, visible
 )
 def test_numbers(value, places, signed, text):
     assert number(value, places, signed=signed) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (59.6, "1 min 00 s"),
-        (185.2, "3 min 05 s"),
-        (3599.7, "1 h 00 min"),
-        (3723, "1 h 02 min"),
-        (float("nan"), "not finite"),
-    ],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_short_intervals_lose_only_leading_zeros():

@@ -18,7 +18,8 @@ from pydantic import JsonValue
 from harness.data.examples import Demonstration, RankedGroup
 from harness.errors import DataError
 from harness.judge import Rubric
-from harness.protocols import Lesson, PlannedTraining, Prompt, Work, user
+from harness.planned import Lesson, PlannedTraining, Work
+from harness.protocols import Prompt, user
 from harness.records import Cost, ModelRef, StageResult
 from training.dpo import DPO
 from training.self_rewarding import seeds
@@ -57,7 +58,7 @@ def plan(
     count: Callable[[Prompt], int],
     earlier: Sequence[StageResult],
 ) -> Sequence[PlannedTraining]:
-    """Plan every round; see `harness.protocols.Planner`."""
+    """Plan every round; see `harness.planned.Planner`."""
     plans = _Plans(settings, rubric, model, seed, count, earlier)
     return [plans.training(iteration) for iteration in range(1, iterations + 1)]
 

@@ -17,7 +17,8 @@ from harness.checkpoints import locate
 from harness.data import datasets
 from harness.data.examples import RankedGroup
 from harness.judge import Judge, pointwise
-from harness.protocols import Improvement, PlannedTraining, Prompt, Request, Tried, Workspace
+from harness.planned import PlannedTraining, Tried
+from harness.protocols import Improvement, Prompt, Request, Workspace
 from harness.records import ModelRef, StageResult
 from training import requirements, tracking
 from training.job import Trained

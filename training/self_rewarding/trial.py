@@ -15,7 +15,8 @@ from typing import Any
 
 from harness.data.examples import Demonstration, RankedGroup
 from harness.judge import Rubric
-from harness.protocols import Lesson, Request, Tried, user
+from harness.planned import Lesson, Tried
+from harness.protocols import Request, user
 from harness.records import ModelRef
 from training.dpo import PreferencePair, prefer
 from training.job import Trained
@@ -78,7 +79,7 @@ def train(
     seed: int,
     folder: Path,
 ) -> Iterator[Tried]:
-    """Do a few steps of each kind of training; see `harness.protocols.Piloted`."""
+    """Do a few steps of each kind of training; see `harness.planned.Piloted`."""
     human = seeds.load(settings.seeds, settings.held_out, seed)
     shown = tokenizer.demonstrations(_shuffled(human.ift, seed))
     trial = _Trial(settings, model, seed, folder)

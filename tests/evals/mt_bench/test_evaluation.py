@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from evals.mt_bench.evaluation import MTBench
-from harness.metering import Meter, MeteredModel, Silent
+from harness.audience import Silent
+from harness.metering import Meter, MeteredModel
 from harness.microworld.engine import ExaminerEngine
 from harness.protocols import Evaluation, Scorer
 from harness.records import EvalResult, Failure, ModelRef, Score

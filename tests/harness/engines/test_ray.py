@@ -8,6 +8,7 @@ import pytest
 from harness import plugins
 from harness.config import Choice
 from harness.engines import ray as door
+from harness.engines import vllm_environment
 from harness.engines.ray import Ray
 from harness.errors import ConfigError, PluginError
 from harness.records import ModelRef
@@ -78,3 +79,13 @@ def test_the_door_imports_neither_ray_nor_torch():
         "sys.exit('ray' in sys.modules or 'torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_the_engine_needs_is_found_out_before_it_is_spread(monkeypatch, tmp_path):
+    monkeypatch.setattr(door, "installed", lambda package: "2.60.0")
+    monkeypatch.setenv(vllm_environment.VARIABLE, str(tmp_path / "python"))
+    model = ModelRef(location="microworld")
+    with pytest.raises(ConfigError, match=vllm_environment.VARIABLE):
+        Ray(Ray.Config(engine="vllm")).check(model)
+    elsewhere = Ray(Ray.Config(engine="vllm", cluster=door.Cluster(address="there:1")))
+    elsewhere.check(model)  # the machines of that cluster may have it

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from harness.planned import Lesson
 from harness.planning.hardware import gpu
-from harness.planning.memory import cache_room, serving_need, training_need
+from harness.planning.memory import cache_room, offload_need, serving_need, training_need
 from harness.planning.serving import Serving, serving, spread
 from harness.planning.shapes import shape_of
-from harness.protocols import Lesson
 from harness.records import ModelRef
 
 LLAMA_7B = shape_of(ModelRef(location="meta-llama/Llama-2-7b-hf"))
@@ -101,3 +101,30 @@ def test_an_engine_that_spreads_another_has_its_replicas():
     inner = {"name": "vllm", "tensor_parallel": 2, "replicas": 1}
     found = serving("ray", {"name": "ray", "engine": inner, "replicas": 3}, H100, "bfloat16")
     assert (found.engine, found.tensor_parallel, found.replicas, found.gpus) == ("vllm", 2, 3, 6)
+
+
+def test_what_is_offloaded_is_in_the_machine_s_memory():
+    lesson = replace(LESSON, offload=True, strategy="fsdp2", processes=16)
+    need = offload_need(LLAMA_70B, lesson, 10**12, "states")
+    assert need.place == "machine"
+    assert need.needed == pytest.approx(16 * LLAMA_70B.parameters * 8 / 16)  # 8 in a machine
+    assert need.fits
+    assert not offload_need(LLAMA_70B, lesson, 10**11, "states").fits
+    assert offload_need(LLAMA_70B, lesson, None, "states").fits  # nobody knows
+
+
+def test_processes_without_gpus_are_in_one_memory():
+    cpu = replace(H100, cpu=True)
+    one, four = (
+        training_need(LLAMA_7B, replace(LESSON, processes=count), cpu, "") for count in (1, 4)
+    )
+    assert (one.place, four.place) == ("machine", "machine")
+    assert four.needed == 4 * one.needed
+
+
+def test_an_engine_that_takes_what_there_is_takes_all_of_it():
+    inner = {"name": "vllm", "tensor_parallel": 2}
+    options = {"name": "ray", "engine": inner, "replicas": None}
+    assert serving("ray", options, H100, "bfloat16", gpus=8).replicas == 4
+    cpu = replace(H100, cpu=True, processes=3)
+    assert serving("ray", {**options, "engine": {"name": "transformers"}}, cpu, "").replicas == 3

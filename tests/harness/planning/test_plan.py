@@ -12,9 +12,11 @@ from harness import plugins
 from harness.cli import app
 from harness.config import RunConfig, validate
 from harness.errors import ConfigError, DataError
+from harness.planning.bid import Bid
+from harness.planning.estimate import Estimator
 from harness.planning.fleet import Fleet
 from harness.planning.hardware import gpu
-from harness.planning.plan import Bid, Estimator, make_plan
+from harness.planning.plan import make_plan
 from harness.planning.rehearsal import Absent
 from harness.planning.show import headlines
 from harness.records import Plan, Stage
@@ -85,6 +87,25 @@ def test_more_gpus_than_there_are_are_said():
     assert "is asked for on 4 GPUs, and the plan is for 1; give --gpus 4" in next(headlines(plan))
     plan = make_plan(config(iterations=0), H100)
     assert len(list(headlines(plan))) == 1
+
+
+def test_what_this_machine_lacks_is_said(monkeypatch):
+    monkeypatch.setattr("harness.engines.ray.installed", lambda package: None)
+    asked = config(iterations=0, engine={"name": "ray"})
+    here = replace(H100, here=True)
+    assert any(
+        "needs Ray, which is not installed" in note for note in make_plan(asked, here).assumptions
+    )
+    assert not any("Ray" in note for note in make_plan(asked, H100).assumptions)
+
+
+def test_processes_that_share_cores_are_said():
+    trainer = {**REQUEST["trainer"], "launcher": {"name": "accelerate", "processes": 4}}
+    cpu = Fleet(replace(gpu("H100"), cpu=True, processes=2))
+    plan = make_plan(config(trainer=trainer), cpu)
+    assert any(
+        "4 processes of a training share the cores of 2" in note for note in plan.assumptions
+    )
 
 
 def test_an_evaluation_without_its_data_is_of_its_published_size(tmp_path, monkeypatch):

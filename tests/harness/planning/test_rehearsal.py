@@ -4,10 +4,10 @@ import pytest
 
 from harness.config import RunConfig, validate
 from harness.errors import DataError
-from harness.planning.plan import Bid
+from harness.planned import PlannedTraining
+from harness.planning.bid import Bid
 from harness.planning.rehearsal import Absent, rehearse
 from harness.planning.tokens import counter
-from harness.protocols import PlannedTraining
 from harness.records import ModelRef, Stage
 
 REQUEST = {

@@ -5,25 +5,27 @@ from dataclasses import replace
 
 import pytest
 
+from harness.planned import Work
 from harness.planning.hardware import Device
 from harness.planning.serving import Serving
 from harness.planning.shapes import Shape
 from harness.planning.speed import (
+    DISK,
     PADDING,
     TRAINING,
     UPDATE,
     ask_seconds,
     load_seconds,
+    save_seconds,
     train_seconds,
 )
-from harness.protocols import Work
 from tests.harness.planning.test_memory import LESSON
 
 SHAPE = Shape(2, hidden=10, intermediate=20, heads=2, kv_heads=2, vocabulary=50, context=100)
 DEVICE = Device(
     "GPU", flops=1e6, bandwidth=1e6, memory=10**9, link=1e6, network=1e5, source="made up"
 )
-EXACT = Serving("vllm", DEVICE, "bfloat16", matrix=1.0, bandwidth=1.0, layer=0.0)
+EXACT = Serving("vllm", DEVICE, "bfloat16", matrix=1.0, decoding=1.0, bandwidth=1.0, layer=0.0)
 
 
 def test_reading_takes_two_operations_a_parameter_and_attention():
@@ -93,3 +95,25 @@ def test_work_of_nothing_takes_no_time():
     assert ask_seconds(Work("p", "generate"), SHAPE, EXACT) == 0
     assert train_seconds(Work("p", "train", lesson=LESSON), SHAPE, DEVICE) == 0
     assert math.isfinite(load_seconds(SHAPE, EXACT))
+
+
+def test_processes_that_share_cores_are_no_faster():
+    cpu = replace(DEVICE, cpu=True, processes=2)
+    work = Work("train", "train", rows=100, prompt_tokens=10**4, lesson=LESSON)
+
+    def seconds(processes):
+        lesson = replace(LESSON, processes=processes)
+        return train_seconds(replace(work, lesson=lesson), SHAPE, cpu)
+
+    assert seconds(2) < seconds(1)
+    assert seconds(16) == pytest.approx(seconds(2), rel=0.2)
+    four, eight = (replace(EXACT, device=cpu, replicas=count) for count in (4, 8))
+    asked = Work("p", "score", rows=64, prompt_tokens=640)
+    assert ask_seconds(asked, SHAPE, four) == ask_seconds(asked, SHAPE, eight)
+
+
+def test_states_to_go_on_from_take_time_to_write():
+    once = save_seconds(LESSON, SHAPE, "bfloat16")
+    often = save_seconds(replace(LESSON, checkpoints=2), SHAPE, "bfloat16")
+    assert once == pytest.approx(2 * SHAPE.parameters / DISK)
+    assert often == pytest.approx((3 * 2 + 2 * 12) * SHAPE.parameters / DISK)

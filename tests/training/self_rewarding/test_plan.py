@@ -3,8 +3,9 @@
 import pytest
 
 from harness.judge import pointwise
+from harness.planned import Planner
 from harness.planning.tokens import counter
-from harness.protocols import Planner, user
+from harness.protocols import user
 from harness.records import Cost, ModelRef, Stage, StageResult
 from training.self_rewarding.plan import lesson_of, plan
 from training.self_rewarding.settings import SelfRewardingSettings

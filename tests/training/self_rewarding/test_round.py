@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.audience import Silent
 from harness.beside import Beside, Halt
 from harness.data.examples import PromptRow
 from harness.engines.scripted import Scripted
 from harness.errors import CollapseError
 from harness.judge import pointwise
-from harness.metering import KeptEngine, Meter, Silent
+from harness.metering import KeptEngine, Meter
 from harness.protocols import Request, Workspace
 from harness.records import ModelRef
 from harness.rows import RowLog
