@@ -72,7 +72,7 @@ def installed(package: str) -> str | None:
 
 
 def gpus() -> Sequence[str]:
-    """Names of the NVIDIA GPUs that the driver shows, without a CUDA library."""
+    """Names of the NVIDIA GPUs that this process may use, without a CUDA library."""
     cards = Path("/proc/driver/nvidia/gpus")
     if not cards.is_dir():
         return ()
@@ -81,20 +81,32 @@ def gpus() -> Sequence[str]:
         lines = dict(
             line.split(":", 1) for line in information.read_text().splitlines() if ":" in line
         )
-        found.append(lines.get("Model", "NVIDIA GPU").strip())
-    return found
+        found.append((lines.get("Model", "NVIDIA GPU").strip(), lines.get("GPU UUID", "").strip()))
+    return [name for number, (name, id) in enumerate(found) if _may_use(number, id)]
+
+
+def _may_use(number: int, id: str) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES lists a GPU, by its number or the beginning of its id."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return True
+    named = [one.strip() for one in listed.split(",")]
+    return any(
+        one == str(number) or (one.startswith("GPU-") and id.startswith(one)) for one in named
+    )
 
 
 def gpu_memory() -> Sequence[float]:
     """The memory of each NVIDIA GPU that this process may use, in GB, as the driver's tool says."""
-    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if shown == "":
-        return ()
-    ask = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    ask += [f"--id={shown}"] * (shown is not None)
+    ask = ["nvidia-smi", "--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=True).stdout
-        return [float(line) * (1 << 20) / 1e9 for line in said.split("\n") if line.strip()]
+        cards = [line.split(",") for line in said.splitlines() if line.strip()]
+        return [
+            float(size) * (1 << 20) / 1e9
+            for number, (id, size) in enumerate(cards)
+            if _may_use(number, id.strip())
+        ]
     except (OSError, subprocess.SubprocessError, ValueError):
         return ()
 
@@ -108,7 +120,7 @@ def device() -> tuple[str, str]:
     """The device that `auto` means here, and why."""
     cards, build = gpus(), installed("torch") or ""
     if not cards:
-        return "CPU", "the driver shows no GPU"
+        return "CPU", "the driver shows no GPU, or CUDA_VISIBLE_DEVICES none of them"
     if build.endswith("+cpu"):
         return "CPU", f"torch {build} has no CUDA; {len(cards)} GPUs stay unused"
     return ", ".join(cards), f"{len(cards)} GPUs shown by the driver"

@@ -9,10 +9,28 @@ Both are optional; a trainer without them is planned for by its measurements alo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from harness.protocols import Prompt, Request
 from harness.records import ModelRef, StageResult
+
+
+class Length(NamedTuple):
+    """How long completions are."""
+
+    mean: float
+    """In tokens."""
+    tail: float | None = None
+    """The longest of a batch to the mean one: how long the last of them are waited for, by engines
+    that decode batches to their end. None where nobody knows."""
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "Length | None":
+        """Measure completions by their numbers of tokens; None of nothing."""
+        if not sum(lengths):
+            return None
+        mean = sum(lengths) / len(lengths)
+        return cls(mean, max(lengths) / mean)
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class Lesson:
     """Rank of the adapters, where not the weights themselves are trained."""
     lora_modules: tuple[str, ...] | None
     """The layers that have adapters; every linear one for None."""
+    adapter: bool
+    """Whether they alone are kept, not whole weights."""
     processes: int
     strategy: Literal["ddp", "fsdp2", "zero3"]
     offload: bool
@@ -66,7 +86,7 @@ class Work:
     most: int = 0
     """The most new tokens of a completion."""
     tail: float | None = None
-    """The longest completion of a batch to a mean one, where that was seen."""
+    """Of the completions (`Length`)."""
     lesson: Lesson | None = None
     """Of a training."""
 
@@ -83,9 +103,9 @@ class PlannedTraining:
     """Prompts as many and as long as those of `Improvement.prompts` will be, by set."""
     dtype: str
     """What the models are saved in."""
-    answer_tokens: float | None = None
+    answer: Length | None = None
     """How long the models' answers will be, about; None where nobody knows."""
-    verdict_tokens: float | None = None
+    verdict: Length | None = None
     """How long their verdicts will be."""
     assumptions: tuple[str, ...] = ()
     """What was not known and taken for granted, in sentences."""

@@ -394,9 +394,9 @@ class MemoryNeed(Record):
         return sum(self.parts.values())
 
     @property
-    def fits(self) -> bool:
-        """Whether there is as much; what is not known may do."""
-        return self.available is None or self.needed <= self.available
+    def fits(self) -> bool | None:
+        """Whether there is as much; None where nobody knows."""
+        return None if self.available is None else self.needed <= self.available
 
 
 class Plan(Record):

@@ -16,9 +16,8 @@ Nothing here is locked: `spreading` holds one lock over all of it.
 """
 
 from collections import deque
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from math import ceil, isqrt
 from queue import SimpleQueue
 
@@ -83,9 +82,9 @@ class Backlog:
         self._calls: list[Call] = []
 
     def call(self, kind: type[Asked], asked: Iterable[Asked], replicas: int) -> Call:
-        """Queue up a call, dealt like cards to so many replicas, each hand longest prompt first.
+        """Queue up a call, longest prompts first; what is taken in one round is dealt like cards.
 
-        What one replica then takes in one go is as long, on the whole, as what the next one takes.
+        So what one replica takes is as long, on the whole, as what the next one takes beside it.
         Rows with the same prompt stay side by side, so that it is read once.
         """
         made = Call(kind)
@@ -93,12 +92,27 @@ class Backlog:
         alike: dict[Prompt, list[Row]] = {}
         for row in rows:
             alike.setdefault(row.asked.prompt, []).append(row)
-        longest = sorted(alike, key=_size, reverse=True)
-        dealt = chain.from_iterable(longest[hand::replicas] for hand in range(replicas))
-        made.waiting.extend(row for prompt in dealt for row in alike[prompt] if row.weight)
+        for prompts in self._rounds(sorted(alike, key=_size, reverse=True), alike, replicas):
+            for hand in range(replicas):
+                for prompt in prompts[hand::replicas]:
+                    made.waiting.extend(row for row in alike[prompt] if row.weight)
         made.unfinished = sum(row.weight for row in rows)
         self._calls.append(made)
         return made
+
+    def _rounds(
+        self, prompts: Iterable[Prompt], rows: Mapping[Prompt, Sequence[Row]], replicas: int
+    ) -> Iterator[Sequence[Prompt]]:
+        """Part prompts into as many as all replicas take together in one go."""
+        taken: list[Prompt] = []
+        room = self._window * replicas
+        for prompt in prompts:
+            taken.append(prompt)
+            room -= sum(row.weight for row in rows[prompt])
+            if room <= 0:
+                yield taken
+                taken, room = [], self._window * replicas
+        yield taken
 
     @property
     def waits(self) -> bool:

@@ -44,8 +44,8 @@ class Cluster(Record):
     """`auto` (the cluster of this machine) or `host:port`. None: one of our own, on this machine,
     that ends with the process."""
     gpus: float | None = Field(default=None, ge=0)
-    """For each replica, all in one machine. None: as many as the engine's `tensor_parallel` says
-    (1 without it) where the cluster has any, else 0."""
+    """For each replica, all in one machine. None: where the cluster has any, as many as the
+    engine's `tensor_parallel` times its own `replicas` (1 without them), else 0."""
     cpus: float = Field(default=1, ge=0)
     """Cores for each replica; so many threads does its mathematics use."""
     window: int = Field(default=256, ge=1)

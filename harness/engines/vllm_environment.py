@@ -115,7 +115,7 @@ def devices(python: str, tensor_parallel: int, replicas: int) -> Sequence[str | 
     if shown is None:
         cards = [str(i) for i in range(len(machine.gpu_memory()))]
     else:  # with nothing in it, no GPU is meant for this process
-        cards = [card for card in shown.split(",") if card]
+        cards = [card for card in shown.split(",") if card not in ("", "-1")]
     if not cards:
         return [None] * replicas
     if tensor_parallel * replicas > len(cards):

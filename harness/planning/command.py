@@ -51,7 +51,7 @@ def plan(
     fleet = planning.Fleet.of(gpu, gpus, tensor_parallel, usd_per_gpu_hour)
     with Console(stderr=True).status("trying the run out" if pilot else "going through the run"):
         made: Plan = planning.plan_for(config, fleet, store.folder, like, pilot)
-    if gpu is not None:  # the disk that is meant is elsewhere, too
+    if gpu is not None and not pilot:  # the disk that is meant is elsewhere, too
         made = made.model_copy(update={"disk_free": None})
     kept = store.keep_plan(made)
     if as_json:
@@ -67,7 +67,9 @@ def plan(
 def _summary(made: Plan) -> dict[str, JsonValue]:
     """What a script wants to know first."""
     warnings = [line for line in show.headlines(made) if line.startswith(show.DOES_NOT_FIT)]
-    return {"fits": not warnings, "does_not_fit": [*warnings], "seconds": made.seconds}
+    known = all(need.fits is not None for need in made.memory)
+    fits = False if warnings else True if known else None
+    return {"fits": fits, "does_not_fit": [*warnings], "seconds": made.seconds}
 
 
 def _show(made: Plan) -> None:

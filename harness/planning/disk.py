@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from harness.planned import Lesson, Work
+from harness.planning.memory import adapters, states
 from harness.planning.shapes import Shape
 from harness.units import BYTES
 
@@ -15,9 +16,10 @@ _ID = 7
 def kept(asked: Sequence[Work], shape: Shape, dtype: str) -> dict[str, int]:
     """Add up what stays, and what a training keeps only until it is done."""
     lessons = [work.lesson for work in asked if work.lesson is not None]
-    found = {"models": len(lessons) * shape.weights(dtype)}
-    if on_the_way := sum(lesson.checkpoints for lesson in lessons):
-        found["models on the way"] = on_the_way * shape.weights(dtype)
+    found = {"models": sum(model(lesson, shape, dtype) for lesson in lessons)}
+    on_the_way = sum(lesson.checkpoints * model(lesson, shape, dtype) for lesson in lessons)
+    if on_the_way:
+        found["models on the way"] = on_the_way
         # One at a time is kept.
         largest = max(state(lesson, shape) for lesson in lessons)
         found["the state of a training, until it is done"] = largest
@@ -29,9 +31,12 @@ def kept(asked: Sequence[Work], shape: Shape, dtype: str) -> dict[str, int]:
     return found | {"rows": rows}
 
 
+def model(lesson: Lesson, shape: Shape, dtype: str) -> int:
+    """Bytes of what a training makes."""
+    return adapters(shape, lesson) * BYTES[dtype] if lesson.adapter else shape.weights(dtype)
+
+
 def state(lesson: Lesson, shape: Shape) -> int:
     """Bytes of what a training goes on from: what is trained, and AdamW's two moments of it."""
-    trained = shape.parameters
-    if lesson.lora is not None:
-        trained = shape.adapters(lesson.lora, lesson.lora_modules)
-    return 3 * trained * BYTES["float32"]
+    lasting = states(shape, lesson)
+    return lasting.get("adapters", lasting["weights"]) + lasting["optimizer"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.errors import DataError
 from harness.forecast import lineage
 from harness.overview import OTHER
-from harness.planned import PlannedTraining, Planner, Work
+from harness.planned import Length, PlannedTraining, Planner, Work
 from harness.planning import published
 from harness.planning.bid import Bid
 from harness.planning.evidence import Evidence
@@ -83,8 +83,6 @@ class Estimator:
                     (),
                     {},
                     self.shape.dtype,
-                    None,
-                    None,
                 )
                 for t in range(1, count + 1)
             ]
@@ -98,13 +96,15 @@ class Estimator:
 
     # ------------------------------------------------------------ lengths
 
-    def lengths(self, asked: Asked) -> float:
-        """Tell how long a completion will be."""
+    def lengths(self, asked: Asked) -> Length:
+        """Tell how long completions will be."""
         if asked.stage.iteration == 0 or not self.trainings:
-            return HALF * asked.most
+            return Length(HALF * asked.most)
         training = self.trainings[asked.stage.iteration - 1]
-        known = training.verdict_tokens if asked.verdict else training.answer_tokens
-        return HALF * asked.most if known is None else min(known, asked.most)
+        known = training.verdict if asked.verdict else training.answer
+        if known is None:
+            return Length(HALF * asked.most)
+        return known if known.mean < asked.most else Length(asked.most, 1.0)
 
     # ------------------------------------------------------------ parts
 
@@ -217,12 +217,7 @@ class Estimator:
         work, calls = published.sizes(choice, name, model, self._rank(stage))
         if work is None:
             return {name: Estimate(speed=None)}
-        asked = [
-            replace(one, new_tokens=round(one.rows * self._published_length(stage, one)))
-            if one.kind == "generate"
-            else one
-            for one in work
-        ]
+        asked = [self._as_long(stage, one) if one.kind == "generate" else one for one in work]
         return {
             name: Estimate(
                 asked[0].kind, model.name, asked, _cost(asked), 0.0, self._seconds(asked)
@@ -230,8 +225,9 @@ class Estimator:
             **self._published_mark(name, calls),
         }
 
-    def _published_length(self, stage: Stage, work: Work) -> float:
-        return self.lengths(Asked(stage, work.part, "", work.samples > 1, work.most))
+    def _as_long(self, stage: Stage, work: Work) -> Work:
+        length = self.lengths(Asked(stage, work.part, "", work.samples > 1, work.most))
+        return replace(work, new_tokens=round(work.rows * length.mean), tail=length.tail)
 
     def _published_mark(self, name: str, calls: Workload) -> dict[str, Estimate]:
         judge = self.config.judge

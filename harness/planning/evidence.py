@@ -38,6 +38,8 @@ class Evidence:
     """With the costs of parts, for their lengths."""
     alike: bool = False
     """Whether whole parts were timed, so that they stand for parts without any model too."""
+    elsewhere: bool = False
+    """Whether it is of other hardware, so that its times tell nothing."""
 
     def factor(self, stage: Stage, part: str, kind: str) -> float | None:
         """How many times the modelled seconds a part takes; None where nothing tells."""

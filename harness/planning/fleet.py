@@ -7,6 +7,7 @@ Fleet.of("H100", 64)       64 of them, served on by all, trained on by as many a
 from dataclasses import dataclass, replace
 
 from harness.engines.vllm_environment import check_heads
+from harness.errors import ConfigError
 from harness.planned import Lesson
 from harness.planning.hardware import Device, gpu, here, this_memory
 from harness.planning.memory import training_need
@@ -43,13 +44,24 @@ class Fleet:
         """Find the hardware by name, or take what is here.
 
         Raises:
-            ConfigError: such a GPU is not known.
+            ConfigError: such a GPU is not known, there is none here, or there are too few for a
+                replica.
         """
+        if (tensor_parallel or 1) > (gpus or 1):
+            raise ConfigError(
+                f"--tensor-parallel {tensor_parallel} puts a replica on so many GPUs, and the plan "
+                f"is for {gpus or 1}: give --gpus as well"
+            )
         if name is not None:
             spread_out = (gpus or 1) > 1
             device = gpu(name)
             return cls(device, gpus or 1, spread_out, tensor_parallel, dollars, gpus is None)
         device, there = here()
+        if device.cpu and (gpus is not None or dollars is not None):
+            raise ConfigError(
+                "--gpus and --usd-per-gpu-hour are about GPUs, and this machine has none that can "
+                "be used: name the ones you mean with --gpu"
+            )
         return cls(device, gpus or there, (gpus or 1) > 1, tensor_parallel, dollars, here=True)
 
     @property
@@ -90,5 +102,5 @@ class Fleet:
         )
         micro = min(lesson.micro_batch_size, lesson.batch_size // processes)
         alone = replace(lesson, processes=processes, micro_batch_size=micro)
-        whole = training_need(shape, alone, self.device, "").fits
+        whole = training_need(shape, alone, self.device, "").fits is not False
         return alone if whole else replace(alone, strategy="fsdp2")

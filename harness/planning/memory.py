@@ -62,7 +62,7 @@ def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> Me
     """Memory of a training at its longest step."""
     divided = 1 if lesson.strategy == "ddp" else lesson.processes
     here = 0 if lesson.offload and not device.cpu else 1
-    parts = {name: here * count // divided for name, count in _states(shape, lesson).items()}
+    parts = {name: here * count // divided for name, count in states(shape, lesson).items()}
     parts |= {
         "activations": _activations(shape, lesson, device),
         "logits": _logits(shape, lesson),
@@ -71,7 +71,10 @@ def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> Me
         # The layer that is computed and the one that is fetched ahead, and the embeddings.
         parts["gathered layers"] = (2 * shape.block + shape.embedding) * BYTES["bfloat16"]
     elif lesson.precision == "mixed" and not device.cpu:
-        parts["16-bit copies"] = 2 * shape.embedding
+        parts["16-bit copies"] = 2 * _copied(shape, lesson)
+    if lesson.strategy == "ddp" and lesson.processes > 1:
+        # DistributedDataParallel exchanges gradients in buckets, which are a second copy of them.
+        parts["gradient buckets"] = parts["gradients"]
     parts["overhead"] = 0 if device.cpu else OVERHEAD
     if device.cpu:  # all processes are in one memory
         parts = {name: lesson.processes * count for name, count in parts.items()}
@@ -92,20 +95,32 @@ def offload_need(shape: Shape, lesson: Lesson, available: int | None, what: str)
         what=what,
         place="machine",
         gpus=lesson.processes,
-        parts={name: round(count * together) for name, count in _states(shape, lesson).items()},
+        parts={name: round(count * together) for name, count in states(shape, lesson).items()},
         available=available,
         remedy="more machines; lora; offload = false on more GPUs",
     )
 
 
-def _states(shape: Shape, lesson: Lesson) -> dict[str, int]:
+def states(shape: Shape, lesson: Lesson) -> dict[str, int]:
     """Bytes of all that lasts from step to step, undivided."""
     held = 2 if lesson.precision == "bfloat16" else BYTES["float32"]
     found, trained = {"weights": shape.parameters * held}, shape.parameters
     if lesson.lora is not None:
-        trained, held = shape.adapters(lesson.lora, lesson.lora_modules), BYTES["float32"]
+        trained, held = adapters(shape, lesson), BYTES["float32"]
         found["adapters"] = trained * held
     return found | {"gradients": trained * held, "optimizer": 2 * trained * held}
+
+
+def _copied(shape: Shape, lesson: Lesson) -> int:
+    """Parameters that autocast holds in 16 bits: of what is trained all, until the pass is over."""
+    if lesson.lora is not None and lesson.gradient_checkpointing:
+        return shape.embedding
+    return shape.parameters
+
+
+def adapters(shape: Shape, lesson: Lesson) -> int:
+    """Parameters of a training's adapters; 0 where it has none."""
+    return 0 if lesson.lora is None else shape.adapters(lesson.lora, lesson.lora_modules)
 
 
 def _activations(shape: Shape, lesson: Lesson, device: Device) -> int:

@@ -4,8 +4,8 @@
     M0/examiner    256 of 300 -> ...
     train SFT      10 updates of 76, and one on the longest rows
 
-Every part is asked what it will ask in the run, a batch of the engine's or a hundredth of the
-rows, whichever is more, and no more than takes some seconds. Nothing goes into the run's folder.
+Every part is asked what it will ask in the run, a batch of each replica's or a hundredth of the
+rows, whichever is more, and no more than takes 20 seconds. Nothing goes into the run's folder.
 """
 
 import time
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.overview import OTHER
-from harness.planned import Piloted, Tried, Work
+from harness.planned import Length, Piloted, Tried, Work
 from harness.planning.bid import Bid
 from harness.planning.estimate import Estimator
 from harness.planning.evidence import Evidence, Timed
@@ -102,13 +102,18 @@ class Sampling:
 
     def generate(self, asked: Asked, requests: Sequence[Request]) -> Iterator[Completion]:
         """Complete some of the requests."""
+        return self.some(asked, requests, len(requests) * requests[0].sampling.n)
+
+    def some(self, asked: Asked, requests: Sequence[Request], all_of: int) -> Iterator[Completion]:
+        """Complete as many requests as a part of so many completions is tried with."""
         few = _drawn(requests, max(1, _FIRST // requests[0].sampling.n))
         seconds, done = _timed(lambda: list(self.model.generate(few)))
-        more = self._affordable(requests, few, seconds)
+        more = self._affordable(requests, self.rows(all_of), few, seconds)
         if len(more) > len(few):
             few = more
             seconds, done = _timed(lambda: list(self.model.generate(few)))
         first, lengths = few[0].sampling, [len(one.token_ids) for one in done]
+        length = Length.of(lengths)
         self._keep(
             asked,
             seconds,
@@ -121,7 +126,7 @@ class Sampling:
                 sum(lengths),
                 first.n,
                 most=first.max_tokens,
-                tail=max(lengths) * len(done) / sum(lengths) if sum(lengths) else None,
+                tail=length.tail if length else None,
             ),
         )
         return iter(done)
@@ -130,7 +135,7 @@ class Sampling:
         """Score some of the continuations, with all that share their prompts."""
         few = list(requests[:_FIRST])
         seconds, done = _timed(lambda: list(self.model.loglikelihood(few)))
-        wanted = self._rows(len(requests))
+        wanted = self.rows(len(requests))
         if wanted > _FIRST and seconds * wanted / len(few) <= _SECONDS:
             few = list(requests[:wanted])
             seconds, done = _timed(lambda: list(self.model.loglikelihood(few)))
@@ -145,16 +150,17 @@ class Sampling:
         return iter(done)
 
     def _affordable(
-        self, requests: Sequence[Request], few: Sequence[Request], seconds: float
+        self, requests: Sequence[Request], rows: int, few: Sequence[Request], seconds: float
     ) -> list[Request]:
-        wanted = max(1, self._rows(len(requests)) // requests[0].sampling.n)
+        wanted = max(1, rows // requests[0].sampling.n)
         if seconds * wanted / len(few) > _SECONDS:
             wanted = max(1, int(_SECONDS / seconds * len(few)))
         return _drawn(requests, wanted)
 
-    def _rows(self, all_of: int) -> int:
+    def rows(self, all_of: int) -> int:
+        """How many of so many rows are tried."""
         serving = self.estimator.serving(self.estimator.config.model)
-        batch = serving.batch_rows if serving else _FIRST
+        batch = serving.batch_rows * serving.replicas if serving else _FIRST
         return max(round(_SHARE * all_of), batch)
 
     def _keep(self, asked: Asked, seconds: float, work: Work) -> None:
@@ -198,18 +204,17 @@ def _sample_trainer(estimator: Estimator, sampler: Sampling) -> StageResult:
     trainer = estimator.bid.bench.trainer
     if trainer is None or not isinstance(trainer.plugin, Piloted) or not estimator.trainings:
         return told
-    rows = sampler._rows(0)
-    own = {
-        work.part
-        for training in estimator.trainings
-        for work in training.work
-        if work.model and work.model.location == estimator.config.model.location
-    }
+    planned = [work for training in estimator.trainings for work in training.work]
     config = estimator.config
+    own = {
+        work.part for work in planned if work.model and work.model.location == config.model.location
+    }
+    largest = {work.part: work.rows for work in sorted(planned, key=lambda work: work.rows)}
+    rows = sampler.rows(max(largest.values(), default=0))
     for part, requests in trainer.plugin.examples(config.model, config.seed, rows).items():
         most = requests[0].sampling.max_tokens
         asked = Asked(_TRAINED, part, config.model.name, verdict=False, most=most)
-        for _ in sampler.generate(asked, requests):
+        for _ in sampler.some(asked, requests, largest.get(part, 0)):
             pass
     costs = {part: sampler.cost(part) for part in sampler.parts if part in own}
     return told.model_copy(update={"costs": costs})
@@ -248,7 +253,11 @@ def _measured(fleet: Fleet) -> Callable[[Tried], MemoryNeed]:
             what=f"{one.part}, measured",
             place="machine" if fleet.device.cpu else "gpu",
             gpus=one.lesson.processes,
-            parts={f"longest step, {one.longest_tokens:,} tokens": one.peak_bytes or 0},
+            # Without GPUs all processes are in one memory; what was measured is the largest one's.
+            parts={
+                f"longest step, {one.longest_tokens:,} tokens": one.peak_bytes
+                * (one.lesson.processes if fleet.device.cpu else 1)
+            },
             available=fleet.device.memory,
         )
 

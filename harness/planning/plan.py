@@ -5,6 +5,7 @@ make_plan(config, Fleet.of("H100", 64))      Plan(stages=..., memory=..., disk=.
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def plan_for(
     """
     if pilot:
         # By name: only a pilot loads a model.
-        made: Plan = import_module("harness.planning.pilot").piloted(config, fleet, folder)
+        piloted = import_module("harness.planning.pilot").piloted
+        made: Plan = piloted(config, replace(fleet, here=True), folder)
         return made
     # A plan touches no network: what is not at hand is assumed, and said.
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
@@ -68,8 +70,13 @@ def plan_for(
 
 
 def _like(folder: Path, fleet: Fleet) -> Evidence:
-    """Take an earlier run as evidence; what it should have taken is planned anew."""
+    """Take an earlier run as evidence; what it should have taken is planned anew.
+
+    On other hardware than is planned for, only its lengths tell something.
+    """
     record = Store(folder).record()
+    if not fleet.here or record.environment.get("gpus", []) != [*machine.gpus()]:
+        return Evidence(str(folder), stages=record.stages, elsewhere=True)
     asked = {key: value for key, value in record.request.items() if key != "contents"}
     config = validate(RunConfig, asked, f"the request of {folder}")
     seen = Evidence(str(folder), stages=record.stages)
@@ -227,7 +234,12 @@ def _assumptions(estimator: Estimator) -> Iterator[str]:
             f"{', '.join(missing)} are taken to be of their published size, because their data are "
             "not at hand"
         )
-    if estimator.sampler is None and not estimator.evidence.alike:
+    if estimator.evidence.elsewhere:
+        yield (
+            f"lengths are those of {estimator.evidence.source}; times are the cost model's, "
+            "because it ran on other hardware"
+        )
+    elif estimator.sampler is None and not estimator.evidence.alike:
         yield (
             f"M0's answers have {HALF:.0%} of the tokens they may have (ours); those of later "
             "models are as long as what they learn from"

@@ -40,9 +40,10 @@ def sizes(
         )
         for ask in known["asks"]
     ]
-    once, each = known.get("marks", {}), known.get("opponent", {})
-    times = int(options.get("judgements") or 1)
-    calls = _calls(once, times) + _calls(each, before)
+    calls = _calls(known.get("marks", {}), int(options.get("judgements") or 1))
+    calls += _calls(known.get("opponent", {}), before)
+    if before == 0 and "external" in options.get("judges", ()):
+        calls += _calls(known.get("external", {}), 1)
     return work, calls
 
 

@@ -22,7 +22,7 @@ from typing import ClassVar, NamedTuple, Protocol
 from harness.engines.scripted import prompt_text
 from harness.errors import DataError
 from harness.overview import Position
-from harness.planned import PlannedTraining, Work
+from harness.planned import Length, PlannedTraining, Work
 from harness.planning.tokens import Counter
 from harness.plugins import Built
 from harness.protocols import (
@@ -60,8 +60,8 @@ class Asked(NamedTuple):
     """The most tokens it may write."""
 
 
-Lengths = Callable[[Asked], float]
-"""Tells how many tokens a completion will have, on average."""
+Lengths = Callable[[Asked], Length]
+"""Tells how many tokens a completion will have."""
 
 
 class Sampler(Protocol):
@@ -273,19 +273,19 @@ class _StandIn:
             return
         where = self._where(asked)
         really = {}
-        mean = self._engine.lengths(where)
+        length = self._engine.lengths(where)
         if self._sampler:
             with self._engine.ears.asking():
                 said = list(self._sampler.generate(where, asked))
             really = {(one.id, one.index): one for one in said}
-            mean = sum(len(one.token_ids) for one in said) / len(said)
+            length = Length.of([len(one.token_ids) for one in said]) or Length(0.0)
         prompts = new = rows = 0
         for request in asked:
             size = self.count_tokens(request.prompt)
             prompts += size
             for index in range(request.sampling.n):
                 done = really.get((request.id, index))
-                done = done or self._say(request, index, size, self._next(mean, request))
+                done = done or self._say(request, index, size, self._next(length.mean, request))
                 rows += 1
                 new += len(done.token_ids)
                 yield done
@@ -300,6 +300,7 @@ class _StandIn:
                 new,
                 first.n,
                 most=where.most,
+                tail=length.tail,
             )
         )
 

@@ -138,11 +138,10 @@ def spread(
     needed = shape.weights(dtype)
     if tensor_parallel is None:
         tensor_parallel = 1
-        while tensor_parallel < gpus and needed > device.memory * _SHARE * _WEIGHTS * (
-            tensor_parallel
+        while 2 * tensor_parallel <= gpus and (
+            needed > device.memory * _SHARE * _WEIGHTS * tensor_parallel
         ):
             tensor_parallel *= 2
-    tensor_parallel = min(tensor_parallel, gpus)
     return Serving(
         engine="vllm",
         device=device,

@@ -27,7 +27,7 @@ _TIGHT = 0.9
 def headlines(plan: Plan) -> Iterator[str]:
     """What a reader must know first."""
     for need in plan.memory:
-        if not need.fits:
+        if need.fits is False:
             yield (
                 f"{DOES_NOT_FIT}: {need.what} takes {size(need.needed)} {_PLACES[need.place]}, "
                 f"which has {size(need.available)}; what would help: {need.remedy}"
@@ -135,7 +135,7 @@ def memory(plan: Plan) -> Table:
     for need in plan.memory:
         table.add_row(
             need.what,
-            f"each of {need.gpus:,} GPUs" if need.place == "gpu" else "the machine",
+            f"each of {need.gpus:,} GPUs" if need.place == "gpu" else "a machine",
             size(need.needed),
             size(need.available),
             _fits(need),
@@ -145,6 +145,8 @@ def memory(plan: Plan) -> Table:
 
 
 def _fits(need: MemoryNeed) -> str:
+    if need.fits is None:
+        return "not known"
     if not need.fits:
         return "does not fit"
     tight = need.available is not None and need.needed > _TIGHT * need.available

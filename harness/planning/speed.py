@@ -15,9 +15,9 @@ ours; an earlier run or a pilot replaces them (`evidence.py`).
 import math
 
 from harness.planned import Lesson, Work
-from harness.planning.disk import state
+from harness.planning.disk import model, state
 from harness.planning.hardware import Device
-from harness.planning.memory import NODE, cache_room
+from harness.planning.memory import NODE, adapters, cache_room
 from harness.planning.serving import Serving
 from harness.planning.shapes import Shape
 from harness.units import BYTES
@@ -127,9 +127,7 @@ def _exchange_seconds(lesson: Lesson, shape: Shape, device: Device) -> float:
         # A machine takes in what all of its GPUs need once, through all of their network cards.
         speed = _EXCHANGE * min(device.link, NODE * device.network)
     micro_steps = math.ceil(lesson.batch_size / lesson.processes / lesson.micro_batch_size)
-    trained = shape.parameters
-    if lesson.lora is not None:
-        trained = shape.adapters(lesson.lora, lesson.lora_modules)
+    trained = adapters(shape, lesson) or shape.parameters
     if lesson.strategy == "ddp":
         return lesson.updates * 2 * trained * BYTES["float32"] / speed
     gathered = 2 * shape.parameters * BYTES["bfloat16"]
@@ -139,7 +137,7 @@ def _exchange_seconds(lesson: Lesson, shape: Shape, device: Device) -> float:
 
 def save_seconds(lesson: Lesson, shape: Shape, dtype: str) -> float:
     """Time to write the models of a training, and on the way the states to go on from."""
-    models = (1 + lesson.checkpoints) * shape.weights(dtype)
+    models = (1 + lesson.checkpoints) * model(lesson, shape, dtype)
     return (models + lesson.checkpoints * state(lesson, shape)) / DISK
 
 

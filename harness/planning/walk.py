@@ -99,6 +99,7 @@ def _memory() -> Iterator[str]:
         precision="mixed",
         gradient_checkpointing=True,
         lora=None,
+        adapter=False,
         lora_modules=None,
         processes=16,
         strategy="fsdp2",

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from harness.data.examples import Demonstration, RankedGroup
 from harness.errors import DataError
 from harness.judge import Rubric
-from harness.planned import Lesson, PlannedTraining, Work
+from harness.planned import Length, Lesson, PlannedTraining, Work
 from harness.protocols import Prompt, user
 from harness.records import Cost, ModelRef, StageResult
 from training.dpo import DPO
@@ -90,11 +90,12 @@ class _Plans:
         else:
             self.ift, self.eft = human.ift, human.eft
         self.prompt = _mean(self._counted(row.prompt for row in self.ift)) or _PROMPT
-        self.answer = _mean(self._texts(row.response for row in self.ift)) or _ANSWER
-        self.verdict = _mean(self._texts(_verdicts(self.eft))) or min(
-            _VERDICT, self.settings.judging.max_tokens
-        )
-        if not any(_verdicts(self.eft)):
+        answers = Length.of(self._texts(row.response for row in self.ift))
+        verdicts = Length.of(self._texts(_verdicts(self.eft)))
+        self.answers = answers or Length(_ANSWER)
+        self.verdicts = verdicts or Length(min(_VERDICT, self.settings.judging.max_tokens))
+        self.answer, self.verdict = self.answers.mean, self.verdicts.mean
+        if verdicts is None:
             self.assumed.append(f"a verdict has {self.verdict:,.0f} tokens (ours)")
         self.judging = self._judge_prompt()
         self.rubric_tokens = self.count(self.rubric.text.partition("{instruction}")[0])
@@ -138,7 +139,7 @@ class _Plans:
         """Plan one round."""
         made = self._first() if iteration == 1 else self._round(iteration)
         told, self.assumed = tuple(self.assumed), []
-        return replace(made, verdict_tokens=self.verdict, assumptions=told)
+        return replace(made, verdict=self.verdicts, assumptions=told)
 
     def _first(self) -> PlannedTraining:
         config = self.settings.seeds
@@ -167,7 +168,7 @@ class _Plans:
             prompts["EFT"] = [one.prompt for one in self.eft] or _stand_ins("EFT", round(kept / 3))
         work += self._selection(1, self.settings.sft, work[-1], first)
         return PlannedTraining(
-            tuple(models), tuple(work), prompts, self.settings.sft.dtype, self.answer
+            tuple(models), tuple(work), prompts, self.settings.sft.dtype, self.answers
         )
 
     def _kept_share(self) -> float:
@@ -193,6 +194,7 @@ class _Plans:
             draw.n,
             self.rubric_tokens,
             draw.max_tokens,
+            self.verdicts.tail,
         )
 
     def _round(self, iteration: int) -> PlannedTraining:
@@ -222,7 +224,8 @@ class _Plans:
         settings: Settings = config.dpo if config.learn_from == "preferences" else config.sft
         work += self._selection(iteration, settings, work[-1], before)
         sets = {f"AIFT({before.name})": _stand_ins(before.name, prompts, self.ift)}
-        return PlannedTraining((made,), tuple(work), sets, settings.dtype, answer)
+        length = Length(answer, self.answers.tail)
+        return PlannedTraining((made,), tuple(work), sets, settings.dtype, length)
 
     def _proposals(self, iteration: int, writer: ModelRef, wanted: int) -> list[Work]:
         config = self.settings.proposing
@@ -268,6 +271,7 @@ class _Plans:
             round(rows * self._new(iteration, "candidates", self.answer, draw.max_tokens)),
             draw.n,
             most=draw.max_tokens,
+            tail=self.answers.tail,
         )
 
     def _judgements(
@@ -296,6 +300,7 @@ class _Plans:
                 draw.n,
                 self.rubric_tokens,
                 most,
+                self.verdicts.tail if most > 1 else 1.0,
             )
         ]
 
@@ -392,6 +397,7 @@ def lesson_of(settings: Settings, launcher: Launcher, rows: int, longest: int) -
         gradient_checkpointing=settings.gradient_checkpointing,
         lora=lora.r if lora else None,
         lora_modules=None if isinstance(named, str) else named,
+        adapter=lora is not None and lora.save == "adapter",
         processes=launcher.processes,
         strategy=launcher.strategy,
         offload=launcher.offload,

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from harness.data.examples import Demonstration, RankedGroup
+from harness.errors import DataError
 from harness.judge import Rubric
 from harness.planned import Lesson, Tried
 from harness.protocols import Request, user
@@ -139,6 +140,11 @@ class _Trial:
             return [row for row in some if longest(row) <= (settings.max_length or longest(row))]
 
         fitting = fit(rows)
+        if not fitting:
+            raise DataError(
+                f"{part} cannot be tried out: of {len(rows):,} rows none has max_length = "
+                f"{settings.max_length} tokens or fewer; give more rows, or a larger max_length"
+            )
         step = longest_step(
             self._model,
             fit(extreme) or fitting,

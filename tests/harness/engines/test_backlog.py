@@ -1,6 +1,7 @@
 """Which rows replicas are given, without any replica."""
 
 from math import isqrt
+from statistics import mean
 
 import pytest
 
@@ -52,6 +53,20 @@ def test_what_replicas_take_in_one_go_is_equally_long_on_the_whole():
     backlog.call(Request, asked, 2)
     hands = [[len(row.asked.prompt) for row in chunk(backlog, 2).rows.values()] for _ in range(2)]
     assert hands == [[80, 60, 40, 20], [70, 50, 30, 10]]
+
+
+def test_each_round_is_dealt_by_itself():
+    backlog = Backlog(50)
+    asked = [Request(str(i), "x" * (i % 211 + 1), Sampling()) for i in range(1000)]
+    backlog.call(Request, asked, 2)
+    turns = []
+    for _ in range(10):
+        pair = [chunk(backlog, 2), chunk(backlog, 2)]
+        turns += [mean(len(row.asked.prompt) for row in turn.rows.values()) for turn in pair]
+        for turn in pair:
+            answer(backlog, turn)
+    assert turns == sorted(turns, reverse=True)  # the longest come first
+    assert all(one - other < 12 for one, other in zip(turns[::2], turns[1::2], strict=True))
 
 
 def test_rows_with_the_same_prompt_stay_side_by_side():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.planned import Lesson
+from harness.planning.disk import model, state
 from harness.planning.hardware import gpu
 from harness.planning.memory import cache_room, offload_need, serving_need, training_need
 from harness.planning.serving import Serving, serving, spread
@@ -26,6 +27,7 @@ LESSON = Lesson(
     gradient_checkpointing=True,
     lora=None,
     lora_modules=None,
+    adapter=False,
     processes=1,
     strategy="ddp",
     offload=False,
@@ -110,7 +112,7 @@ def test_what_is_offloaded_is_in_the_machine_s_memory():
     assert need.needed == pytest.approx(16 * LLAMA_70B.parameters * 8 / 16)  # 8 in a machine
     assert need.fits
     assert not offload_need(LLAMA_70B, lesson, 10**11, "states").fits
-    assert offload_need(LLAMA_70B, lesson, None, "states").fits  # nobody knows
+    assert offload_need(LLAMA_70B, lesson, None, "states").fits is None  # nobody knows
 
 
 def test_processes_without_gpus_are_in_one_memory():
@@ -119,7 +121,9 @@ def test_processes_without_gpus_are_in_one_memory():
         training_need(LLAMA_7B, replace(LESSON, processes=count), cpu, "") for count in (1, 4)
     )
     assert (one.place, four.place) == ("machine", "machine")
+    buckets = four.parts.pop("gradient buckets")
     assert four.needed == 4 * one.needed
+    assert buckets == four.parts["gradients"]
 
 
 def test_an_engine_that_takes_what_there_is_takes_all_of_it():
@@ -128,3 +132,19 @@ def test_an_engine_that_takes_what_there_is_takes_all_of_it():
     assert serving("ray", options, H100, "bfloat16", gpus=8).replicas == 4
     cpu = replace(H100, cpu=True, processes=3)
     assert serving("ray", {**options, "engine": {"name": "transformers"}}, cpu, "").replicas == 3
+
+
+def test_ddp_holds_gradients_twice():
+    two = replace(LESSON, processes=2)
+    need = training_need(LLAMA_7B, two, H100, "")
+    assert need.parts["gradient buckets"] == need.parts["gradients"] == 4 * LLAMA_7B.parameters
+    assert "gradient buckets" not in training_need(LLAMA_7B, LESSON, H100, "").parts
+
+
+def test_a_state_is_kept_as_it_is_trained():
+    assert state(LESSON, LLAMA_7B) == 12 * LLAMA_7B.parameters
+    assert state(replace(LESSON, precision="bfloat16"), LLAMA_7B) == 6 * LLAMA_7B.parameters
+    lora = replace(LESSON, lora=16, precision="bfloat16")
+    assert state(lora, LLAMA_7B) == 12 * LLAMA_7B.adapters(16)
+    assert model(lora, LLAMA_7B, "bfloat16") == 2 * LLAMA_7B.parameters
+    assert model(replace(lora, adapter=True), LLAMA_7B, "bfloat16") == 2 * LLAMA_7B.adapters(16)

@@ -8,23 +8,25 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from harness import plugins
+from harness import machine, plugins
 from harness.cli import app
 from harness.config import RunConfig, validate
 from harness.errors import ConfigError, DataError
 from harness.planning.bid import Bid
+from harness.planning.command import _summary
 from harness.planning.estimate import Estimator
 from harness.planning.fleet import Fleet
 from harness.planning.hardware import gpu
-from harness.planning.plan import make_plan
+from harness.planning.plan import make_plan, plan_for
 from harness.planning.rehearsal import Absent
 from harness.planning.show import headlines
-from harness.records import Plan, Stage
+from harness.records import Cost, ModelRef, Plan, Stage, StageResult
 from harness.run import Bench
 from harness.store import Store
 from tests.harness.planning.test_rehearsal import REQUEST
 
 H100 = Fleet(gpu("H100"))
+FIRST = Stage(iteration=0, kind="evaluate")
 
 
 def config(**changed):
@@ -106,6 +108,58 @@ def test_processes_that_share_cores_are_said():
     assert any(
         "4 processes of a training share the cores of 2" in note for note in plan.assumptions
     )
+
+
+def test_the_external_judge_ranks_once_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    ranks = {"name": "judge_agreement", "data": "OpenAssistant/oasst1::validation"}
+    for judges, asked in ((["self", "external"], 1623), (["self"], 0)):
+        plan = make_plan(config(evaluations=[ranks | {"judges": judges}]), H100)
+        marks = [
+            part.rows
+            for stage in plan.stages
+            for name, part in stage.parts.items()
+            if name.endswith("judge_agreement/mark")
+        ]
+        assert sum(rows or 0 for rows in marks) == asked
+
+
+def test_a_run_on_other_hardware_tells_lengths_alone(tmp_path):
+    store = Store(tmp_path / "run")
+    with store.begin(Bench.build(config(iterations=0)).request, {"gpus": ["NVIDIA A10"]}):
+        cost = Cost(rows=6, prompt_tokens=60, new_tokens=600, seconds=1e6)
+        model = ModelRef(location="microworld")
+        result = StageResult(stage=FIRST, model=model, costs={"M0/examiner": cost})
+        store.finish_stage(result)
+    for fleet in (H100, Fleet.of()):
+        plan = plan_for(config(iterations=0), fleet, tmp_path, like=tmp_path / "run")
+        assert part(plan, "00-evaluate", "M0/examiner").new_tokens == 600
+        assert plan.seconds < 1e5
+        assert any("ran on other hardware" in note for note in plan.assumptions)
+
+
+def test_what_is_not_known_to_fit_is_not_said_to():
+    launcher = {"name": "accelerate", "processes": 2, "strategy": "fsdp2", "offload": True}
+    trainer = REQUEST["trainer"] | {"launcher": launcher}
+    plan = make_plan(config(trainer=trainer), replace(H100, gpus=2))
+    aside = [need for need in plan.memory if need.what.endswith("what is offloaded")]
+    assert [need.fits for need in aside] == [None, None]
+    assert _summary(plan)["fits"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("H100", None, 4), "give --gpus as well"),
+        (("H100", 2, 4), "the plan is for 2"),
+        ((None, 8), "name the ones you mean with --gpu"),
+        ((None, None, None, 2.5), "name the ones you mean with --gpu"),
+    ],
+)
+def test_options_that_would_mean_nothing_are_refused(asked, says, monkeypatch):
+    monkeypatch.setattr(machine, "gpus", lambda: ())
+    with pytest.raises(ConfigError, match=says):
+        Fleet.of(*asked)
 
 
 def test_an_evaluation_without_its_data_is_of_its_published_size(tmp_path, monkeypatch):

@@ -4,10 +4,11 @@ import pytest
 
 from harness.config import RunConfig, validate
 from harness.errors import DataError
-from harness.planned import PlannedTraining
+from harness.planned import Length, PlannedTraining
 from harness.planning.bid import Bid
 from harness.planning.rehearsal import Absent, rehearse
 from harness.planning.tokens import counter
+from harness.protocols import Completion
 from harness.records import ModelRef, Stage
 
 REQUEST = {
@@ -39,7 +40,7 @@ TRAININGS = [
 ]
 
 
-def gone_through(lengths=lambda asked: 7.0, **changed):
+def gone_through(lengths=lambda asked: Length(7.0), **changed):
     bid = Bid.build(validate(RunConfig, REQUEST | changed, "request"))
     count = counter(ModelRef(location="microworld"))
     return rehearse(bid.bench, TRAININGS, count, lengths)
@@ -59,7 +60,7 @@ def test_parts_and_rows_are_the_runs():
 
 
 def test_completions_are_as_long_as_expected_on_average():
-    found = gone_through(lambda asked: 7.25 if asked.part == "M2/examiner" else 3.0)
+    found = gone_through(lambda asked: Length(7.25 if asked.part == "M2/examiner" else 3.0))
     part = found[Stage(iteration=2, kind="evaluate")]["M2/examiner"]
     [work] = part.asked
     assert (work.kind, work.model.name, work.rows) == ("generate", "M2", 6)
@@ -78,7 +79,7 @@ def test_verdicts_are_told_from_answers():
 
     def lengths(one):
         asked.append((one.part.partition("/")[2], one.verdict))
-        return 5.0
+        return Length(5.0)
 
     gone_through(lengths)
     assert ("examiner", False) in asked
@@ -98,5 +99,28 @@ def test_data_that_turn_out_to_be_missing_are_named():
     broken = type(built)("knowledge", Missing(), built.options)
     bench = type(bid.bench)(**{**vars(bid.bench), "evaluations": (built, broken)})
     with pytest.raises(Absent, match="no such file") as caught:
-        rehearse(bench, [], counter(ModelRef(location="microworld")), lambda asked: 1.0)
+        rehearse(bench, [], counter(ModelRef(location="microworld")), lambda asked: Length(1.0))
     assert caught.value.evaluation == "knowledge"
+
+
+class Sampled:
+    """Answers the first request with one token, and the second with three."""
+
+    def generate(self, asked, requests):
+        for request, size in zip(requests, (1, 3), strict=False):
+            yield Completion(request.id, 0, "Yes.", (1,), (2,) * size)
+
+    def score(self, asked, requests):
+        yield from ()
+
+
+def test_what_was_really_answered_tells_how_long_answers_are():
+    request = REQUEST | {"iterations": 0, "evaluations": [{"name": "examiner", "limit": 6}]}
+    bench = Bid.build(validate(RunConfig, request, "request")).bench
+    count = counter(ModelRef(location="microworld"))
+    found = rehearse(bench, (), count, lambda asked: Length(9.0), Sampled())
+    [work] = found[Stage(iteration=0, kind="evaluate")]["M0/examiner"].asked
+    assert (work.rows, work.new_tokens, work.tail) == (6, 12, 1.5)
+    found = rehearse(bench, (), count, lambda asked: Length(9.0))
+    [work] = found[Stage(iteration=0, kind="evaluate")]["M0/examiner"].asked
+    assert (work.rows, work.new_tokens, work.tail) == (6, 54, None)

@@ -117,3 +117,13 @@ def test_states_to_go_on_from_take_time_to_write():
     often = save_seconds(replace(LESSON, checkpoints=2), SHAPE, "bfloat16")
     assert once == pytest.approx(2 * SHAPE.parameters / DISK)
     assert often == pytest.approx((3 * 2 + 2 * 12) * SHAPE.parameters / DISK)
+
+
+def test_static_batches_wait_for_their_longest_row():
+    asked = Work("p", "generate", rows=10, prompt_tokens=0, new_tokens=100)
+    static = replace(EXACT, layer=1.0, tail=2.0)
+    known, alone = replace(asked, tail=5.0), replace(asked, rows=1, new_tokens=10, tail=5.0)
+    # A step of two layers, each a second of the host: as many steps as the longest row has tokens.
+    for work, tail in ((asked, 2.0), (known, 5.0), (alone, 1.0)):
+        assert ask_seconds(work, SHAPE, static) == pytest.approx(10 * tail * 2 + 2, rel=0.1)
+    assert ask_seconds(known, SHAPE, replace(static, tail=1.0)) == pytest.approx(22, rel=0.1)

@@ -55,7 +55,8 @@ def test_the_first_round_is_known_from_its_data():
     assert both.rows > sft.rows
     assert both.prompt_tokens > sft.prompt_tokens
     assert first.assumptions == ()
-    assert first.verdict_tokens == pytest.approx(19, abs=4)
+    assert first.verdict.mean == pytest.approx(19, abs=4)
+    assert 1 <= first.verdict.tail < 1.5  # verdicts of the micro-world are all alike
     assert len(first.prompts["IFT"]) == 60
 
 
