@@ -53,12 +53,11 @@ def plan(
         made: Plan = planning.plan_for(config, fleet, store.folder, like, pilot)
     if gpu is not None and not pilot:  # the disk that is meant is elsewhere, too
         made = made.model_copy(update={"disk_free": None})
-    kept = store.keep_plan(made)
     if as_json:
         typer.echo(json.dumps(_summary(made) | made.model_dump(mode="json"), indent=1))
     else:
         _show(made)
-    if not kept:
+    if not store.keep_plan(made):  # after it was said, as a full disk may refuse it
         typer.echo(
             f"{store.folder} holds a run already, which keeps the plan it began with", err=True
         )

@@ -55,9 +55,10 @@ def total(plan: Plan) -> str:
     if plan.gpus:
         held = plan.gpus * seconds / _HOUR
         said.append(f"{plan.gpu_hours:,.1f} GPU hours of work")
-        price = plan.dollars_per_gpu_hour
-        dollars = f", ${held * price:,.0f}" if price is not None else ""
-        said.append(f"{held:,.1f} with all {plan.gpus:,} held{dollars}")
+        if plan.gpus > 1:
+            said.append(f"{held:,.1f} with all {plan.gpus:,} held")
+        if plan.dollars_per_gpu_hour is not None:
+            said.append(f"${held * plan.dollars_per_gpu_hour:,.2f} for GPUs")
     unknown = sorted(
         {part for stage in plan.stages for part, one in stage.parts.items() if one.seconds is None}
     )
@@ -135,13 +136,19 @@ def memory(plan: Plan) -> Table:
     for need in plan.memory:
         table.add_row(
             need.what,
-            f"each of {need.gpus:,} GPUs" if need.place == "gpu" else "a machine",
+            _where(need),
             size(need.needed),
             size(need.available),
             _fits(need),
             _components(need),
         )
     return table
+
+
+def _where(need: MemoryNeed) -> str:
+    if need.place == "machine":
+        return "a machine"
+    return "the GPU" if need.gpus == 1 else f"each of {need.gpus:,} GPUs"
 
 
 def _fits(need: MemoryNeed) -> str:

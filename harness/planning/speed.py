@@ -136,9 +136,13 @@ def _exchange_seconds(lesson: Lesson, shape: Shape, device: Device) -> float:
 
 
 def save_seconds(lesson: Lesson, shape: Shape, dtype: str) -> float:
-    """Time to write the models of a training, and on the way the states to go on from."""
+    """Time to write the models of a training, and on the way the states to go on from.
+
+    One process writes a model; of a state that is divided each machine writes its own share.
+    """
     models = (1 + lesson.checkpoints) * model(lesson, shape, dtype)
-    return (models + lesson.checkpoints * state(lesson, shape)) / DISK
+    machines = 1 if lesson.strategy == "ddp" else math.ceil(lesson.processes / NODE)
+    return (models + lesson.checkpoints * state(lesson, shape) / machines) / DISK
 
 
 def _attention(shape: Shape, tokens: float) -> float:

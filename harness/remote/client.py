@@ -81,9 +81,11 @@ class Client:
         while chain[-1].__cause__ is not None:
             chain.append(chain[-1].__cause__)
         timed_out = any(isinstance(one, TimeoutError) for one in chain)
+        # aiohttp says of every server that certificates would be checked as usual.
+        why = str(chain[-1]).replace(" ssl:default", "") or type(chain[-1]).__name__
         return Heard(
             lost="time_out" if timed_out else "connection",
-            text=self._endpoint.scrub(str(chain[-1]) or type(chain[-1]).__name__),
+            text=self._endpoint.scrub(why),
             sent=not any(isinstance(one, _NOT_SENT) for one in chain),
             seconds=seconds,
         )

@@ -117,6 +117,9 @@ def test_states_to_go_on_from_take_time_to_write():
     often = save_seconds(replace(LESSON, checkpoints=2), SHAPE, "bfloat16")
     assert once == pytest.approx(2 * SHAPE.parameters / DISK)
     assert often == pytest.approx((3 * 2 + 2 * 12) * SHAPE.parameters / DISK)
+    divided = replace(LESSON, checkpoints=2, processes=16, strategy="fsdp2")
+    there = save_seconds(divided, SHAPE, "bfloat16")
+    assert there == pytest.approx((3 * 2 + 12) * SHAPE.parameters / DISK)
 
 
 def test_static_batches_wait_for_their_longest_row():
