@@ -4,6 +4,7 @@ Light by design: nothing here, nor anything it imports at the top, imports torch
 """
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -22,6 +23,7 @@ from harness.config import (
     Choice,
     RunConfig,
     capped,
+    folder_of,
     preset_text,
     presets,
     read_config,
@@ -58,7 +60,6 @@ app.add_typer(microworld, name="microworld")
 app.add_typer(submit, name="submit")
 
 Folder = Annotated[Path, typer.Argument(help="A run's folder.")]
-DEFAULT_OUT = Path("runs")
 
 
 @runtime_checkable
@@ -96,15 +97,26 @@ def run(
     config = read_config(request, {"iterations": iterations, "seed": seed})
     if max_usd is not None:
         config = _capped(config, max_usd)
-    store = Store(out or DEFAULT_OUT / Path(request).stem)
+    store = Store(out or folder_of(request))
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         with Display(store) as display:
             others = Store(answers_from) if answers_from else None
             record = run_stages(config, store, display, others)
         _report(config.reports, record, store)
     except KeyboardInterrupt as error:
-        typer.echo("harness: interrupted; the same command continues", err=True)
-        raise typer.Exit(130) from error
+        asked = isinstance(error, _Terminated)
+        word = "ended by SIGTERM" if asked else "interrupted"
+        typer.echo(f"harness: {word}; the same command continues", err=True)
+        raise typer.Exit(143 if asked else 130) from error
+
+
+class _Terminated(KeyboardInterrupt):
+    """Ended from outside, as a cluster's scheduler does."""
+
+
+def _terminated(*_: object) -> None:
+    raise _Terminated
 
 
 @app.command()

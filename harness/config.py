@@ -116,6 +116,11 @@ def presets() -> Sequence[str]:
     return sorted(file.name.removesuffix(".toml") for file in PRESETS.iterdir())
 
 
+def folder_of(request: str) -> Path:
+    """Say where a run of a request is kept unless another folder is named."""
+    return Path("runs") / (request if request in presets() else Path(request).stem)
+
+
 def preset_text(name: str) -> str:
     """Read a request that comes with the harness, as a starting point for one's own.
 

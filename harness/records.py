@@ -414,6 +414,8 @@ class Plan(Record):
     disk_free: int | None = None
     judge: str = ""
     """What the judge will be asked, and what that costs."""
+    not_ready: str = ""
+    """What this machine lacks for it, where it is planned for this machine."""
     assumptions: tuple[str, ...] = ()
 
     @property

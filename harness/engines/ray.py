@@ -19,9 +19,11 @@ What `replicas` and `cluster` say may change between two attempts of a run. This
 what is behind it imports Ray.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
+from re import fullmatch
 from typing import ClassVar
 
 from pydantic import Field, field_validator
@@ -40,7 +42,7 @@ OLDEST = (2, 60)
 class Cluster(Record):
     """Where replicas are, and what each of them has."""
 
-    address: str | None = Field(default=None, pattern=r"^(auto|[^/\s]+:\d+)$")
+    address: str | None = None
     """`auto` (the cluster of this machine) or `host:port`. None: one of our own, on this machine,
     that ends with the process."""
     gpus: float | None = Field(default=None, ge=0)
@@ -52,6 +54,13 @@ class Cluster(Record):
     """The most completions that a replica is given at a time: at least what it does at once."""
     stalled_after: float = Field(default=900, gt=0)
     """Seconds without a row, or for opening the model, after which a replica is replaced."""
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, address: str | None) -> str | None:
+        if address and not fullmatch(r"auto|[^/\s:]+:\d+", address):
+            raise ValueError(f"{address!r} is neither `auto` nor `host:port`, as in `head:6379`")
+        return address
 
 
 class Ray:
@@ -89,9 +98,17 @@ class Ray:
             DataError: what the engine says.
         """
         self._check_ray()
-        engine = self._engine()
-        if self.config.cluster.address is None and isinstance(engine, Checked):
-            engine.check(model)
+        engine, cluster = self._engine(), self.config.cluster
+        if cluster.address is None:
+            cores, asked = len(os.sched_getaffinity(0)), self.config.replicas or 1
+            if asked * cluster.cpus > cores:
+                raise ConfigError(
+                    f"{asked} replicas of {cluster.cpus:g} cores each (engine.replicas, "
+                    f".cluster.cpus) do not fit on this machine, which has {cores}; ask for fewer "
+                    "or less, or name a cluster"
+                )
+            if isinstance(engine, Checked):
+                engine.check(model)
 
     def packages(self) -> Mapping[str, str]:
         """Say which versions the engine's results depend on, as far as they are those of here."""

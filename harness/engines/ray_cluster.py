@@ -7,12 +7,13 @@ with this process.
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import prod
-from threading import Event
+from threading import Event, current_thread, main_thread
 from typing import Any
 
 import ray
@@ -87,12 +88,15 @@ def connect(address: str | None) -> None:
             "include_dashboard": False,
             "object_store_memory": _STORE,
         }
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         if address not in (None, "auto"):
             host, _, port = address.rpartition(":")
             # Ray itself would knock for minutes.
             socket.create_connection((host, int(port)), timeout=_KNOCK).close()
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+        if current_thread() is main_thread():  # Ray puts its own there, which aborts
+            signal.signal(signal.SIGTERM, handler)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"no Ray cluster at {address or 'this machine'} that this process can join: "

@@ -10,11 +10,14 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from harness import machine
-from harness.config import presets, read_config
+from harness.config import folder_of, presets, read_config
 from harness.console import as_wide_as_needed
 from harness.planning import show
 from harness.records import Plan
 from harness.store import Store
+
+_WIDE = 120
+"""Columns that the whole table of parts takes, about."""
 
 
 def plan(
@@ -45,7 +48,7 @@ def plan(
     """Say what a run will take: rows, tokens, hours, memory, disk, money, stage by stage."""
     machine.use_threads(machine.choose_threads())
     config = read_config(request, {"iterations": iterations, "seed": seed})
-    store = Store(out or Path("runs") / Path(request).stem)
+    store = Store(out or folder_of(request))
     # By name: what is behind it reads models' files, which takes a second to import.
     planning = import_module("harness.planning.plan")
     fleet = planning.Fleet.of(gpu, gpus, tensor_parallel, usd_per_gpu_hour)
@@ -66,9 +69,17 @@ def plan(
 def _summary(made: Plan) -> dict[str, JsonValue]:
     """What a script wants to know first."""
     warnings = [line for line in show.headlines(made) if line.startswith(show.DOES_NOT_FIT)]
-    known = all(need.fits is not None for need in made.memory)
-    fits = False if warnings else True if known else None
-    return {"fits": fits, "does_not_fit": [*warnings], "seconds": made.seconds}
+    unknown = any(need.fits is None for need in made.memory)
+    fits = False if warnings else None if unknown else True
+    known = {str(one.stage): show.seconds_known(one) for one in made.stages}
+    return {
+        "fits": fits,
+        "does_not_fit": [*warnings],
+        "seconds": made.seconds,
+        "seconds_known": sum(known.values()),
+        "stage_seconds_known": {**known},
+        "gpu_hours": made.gpu_hours,
+    }
 
 
 def _show(made: Plan) -> None:
@@ -76,7 +87,7 @@ def _show(made: Plan) -> None:
     for line in show.headlines(made):
         console.print(line)
     console.print()
-    console.print(show.parts(made))
+    console.print(show.parts(made, narrow=console.width < _WIDE))
     console.print()
     console.print(show.memory(made))
     console.print()

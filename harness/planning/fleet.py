@@ -50,7 +50,7 @@ class Fleet:
         if (tensor_parallel or 1) > (gpus or 1):
             raise ConfigError(
                 f"--tensor-parallel {tensor_parallel} puts a replica on so many GPUs, and the plan "
-                f"is for {gpus or 1}: give --gpus as well"
+                f"is for {gpus or 1}: give --gpus {tensor_parallel} or more, or a smaller one"
             )
         if name is not None:
             spread_out = (gpus or 1) > 1

@@ -60,8 +60,9 @@ def gpu(name: str) -> Device:
     known = {key.lower(): key for key in table}
     wanted = name.lower().replace(" ", "-")
     if wanted not in known:
-        close = get_close_matches(wanted, known, n=1)
-        hint = f"did you mean {known[close[0]]}? " if close else ""
+        close = [name for name in known if name.startswith(wanted)]
+        close = close or get_close_matches(wanted, known, n=1)
+        hint = f"did you mean {' or '.join(known[name] for name in close)}? " if close else ""
         raise ConfigError(f"the GPU {name!r} is not known; {hint}known are {', '.join(table)}")
     return table[known[wanted]]
 

@@ -25,6 +25,7 @@ OVERHEAD = int(1.5e9)
 """Of the CUDA context, the libraries' workspaces and fragmentation. Ours."""
 NODE = 8
 """GPUs in one machine."""
+_NO_GPU = "a smaller model, or GPUs, which this machine has not: --gpu H100 plans for some"
 _FREE = 0.95
 """Of a GPU's memory, what can be used before fragments of it are all that is left. Ours."""
 
@@ -44,7 +45,9 @@ def serving_need(shape: Shape, serving: Serving, longest: int, what: str) -> Mem
         "overhead": 0 if serving.device.cpu else OVERHEAD,
     }
     remedy = "more GPUs a replica (tensor_parallel of the vllm engine)"
-    if serving.dtype == "float32" and not serving.device.cpu:
+    if serving.device.cpu:
+        remedy = _NO_GPU
+    elif serving.dtype == "float32":
         remedy = f'dtype = "bfloat16" in [trainer.sft] and [trainer.dpo], or {remedy}'
     if serving.device.cpu:
         parts = {name: serving.gpus * count for name, count in parts.items()}
@@ -84,7 +87,7 @@ def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> Me
         gpus=lesson.processes,
         parts=parts,
         available=int(device.memory * _FREE),
-        remedy="; ".join(_remedies(lesson)),
+        remedy=_NO_GPU if device.cpu else "; ".join(_remedies(lesson)),
     )
 
 

@@ -16,6 +16,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from harness import plugins
 from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.overview import OTHER
@@ -27,7 +28,15 @@ from harness.planning.fleet import Fleet
 from harness.planning.hardware import may_be_here
 from harness.planning.plan import put_together
 from harness.planning.rehearsal import Asked
-from harness.protocols import Completion, Continuation, LoadedModel, LogLikelihood, Remote, Request
+from harness.protocols import (
+    Checked,
+    Completion,
+    Continuation,
+    LoadedModel,
+    LogLikelihood,
+    Remote,
+    Request,
+)
 from harness.records import Cost, MemoryNeed, Plan, Stage, StageResult
 
 T = TypeVar("T")
@@ -46,8 +55,7 @@ def piloted(config: RunConfig, fleet: Fleet, folder: Path) -> Plan:
     Raises:
         HarnessError: the model cannot be opened or trained, or does not fit into memory.
     """
-    bid = Bid.build(config)
-    engine = bid.bench.engine.plugin
+    engine = plugins.build(plugins.ENGINES, config.engine).plugin
     if isinstance(engine, Remote):
         raise ConfigError(
             "a pilot would ask a model on a server, which may cost: leave out --pilot, or name an "
@@ -55,6 +63,9 @@ def piloted(config: RunConfig, fleet: Fleet, folder: Path) -> Plan:
         )
     if fleet.supposed or not may_be_here(fleet.device):
         raise ConfigError("a pilot measures the hardware that is here: leave out --gpu and --gpus")
+    if isinstance(engine, Checked):
+        engine.check(config.model)
+    bid = Bid.build(config)
     first = Estimator(bid, fleet)
     with engine.open(config.model):
         pass  # the first time, libraries are imported
@@ -255,8 +266,9 @@ def _measured(fleet: Fleet) -> Callable[[Tried], MemoryNeed]:
             gpus=one.lesson.processes,
             # Without GPUs all processes are in one memory; what was measured is the largest one's.
             parts={
-                f"longest step, {one.longest_tokens:,} tokens": one.peak_bytes
-                * (one.lesson.processes if fleet.device.cpu else 1)
+                f"whole processes at their longest step, of {one.longest_tokens:,} tokens": (
+                    one.peak_bytes * (one.lesson.processes if fleet.device.cpu else 1)
+                )
             },
             available=fleet.device.memory,
         )

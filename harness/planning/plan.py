@@ -118,6 +118,9 @@ def put_together(
         ),
         disk_free=round(machine.free_space(_existing(folder)) * 1e9) if folder else None,
         judge=_judge(estimator, estimates),
+        not_ready=_not_ready(estimator.bid.bench.engine.plugin, estimator.config.model)
+        if fleet.here
+        else "",
         assumptions=tuple(_assumptions(estimator)),
     )
 
@@ -259,17 +262,16 @@ def _assumptions(estimator: Estimator) -> Iterator[str]:
             f"{max(processes)} processes of a training share the cores of {fleet.device.processes} "
             "and are no faster than so many"
         )
-    if fleet.here:
-        yield from _not_ready(estimator.bid.bench.engine.plugin, estimator.config.model)
 
 
-def _not_ready(engine: Engine, model: ModelRef) -> Iterator[str]:
+def _not_ready(engine: Engine, model: ModelRef) -> str:
     """Say what an engine that is to run on this machine does not find here."""
     if isinstance(engine, Checked) and not isinstance(engine, Remote):
         try:
             engine.check(model)
         except HarnessError as error:
-            yield f"that the engine will be ready, which it is not: {error}"
+            return str(error)
+    return ""
 
 
 def _existing(folder: Path) -> Path:

@@ -32,12 +32,13 @@ def headlines(plan: Plan) -> Iterator[str]:
                 f"{DOES_NOT_FIT}: {need.what} takes {size(need.needed)} {_PLACES[need.place]}, "
                 f"which has {size(need.available)}; what would help: {need.remedy}"
             )
-    every = {name: part.gpus for one in plan.stages for name, part in one.parts.items()}
-    most = max(every, key=lambda name: every[name], default="")
-    if plan.gpus and every[most] > plan.gpus:
+    if plan.not_ready:
+        yield f"NOT READY: {plan.not_ready}"
+    name, most = _widest(plan)
+    if plan.gpus and most > plan.gpus:
         yield (
-            f"{DOES_NOT_FIT}: {most} is asked for on {every[most]:,} GPUs, and the plan is for "
-            f"{plan.gpus:,}; give --gpus {every[most]}, or change replicas or launcher.processes"
+            f"{DOES_NOT_FIT}: {name} is asked for on {most:,} GPUs, and the plan is for "
+            f"{plan.gpus:,}; give --gpus {most}, or change replicas or launcher.processes"
         )
     disk = sum(plan.disk.values())
     if plan.disk_free is not None and disk > plan.disk_free:
@@ -46,17 +47,24 @@ def headlines(plan: Plan) -> Iterator[str]:
     yield f"{total(plan)} on {plan.hardware}"
 
 
+def _widest(plan: Plan) -> tuple[str, int]:
+    """Find the part that is asked for on the most GPUs, and how many these are."""
+    every = {name: part.gpus for one in plan.stages for name, part in one.parts.items()}
+    most = max(every, key=lambda name: every[name], default="")
+    return most, every.get(most, 0)
+
+
 def total(plan: Plan) -> str:
     """The whole run in a line: time, GPU hours, money."""
     known = plan.seconds
     partial = known is None
-    seconds = sum(part.seconds or 0.0 for stage in plan.stages for part in stage.parts.values())
+    seconds = sum(map(seconds_known, plan.stages))
     said = [f"{'over ' if partial else 'about '}{duration(seconds)}"]
     if plan.gpus:
-        held = plan.gpus * seconds / _HOUR
+        held = max(plan.gpus, _widest(plan)[1]) * seconds / _HOUR
         said.append(f"{plan.gpu_hours:,.1f} GPU hours of work")
         if plan.gpus > 1:
-            said.append(f"{held:,.1f} with all {plan.gpus:,} held")
+            said.append(f"{held:,.1f} with all {max(plan.gpus, _widest(plan)[1]):,} held")
         if plan.dollars_per_gpu_hour is not None:
             said.append(f"${held * plan.dollars_per_gpu_hour:,.2f} for GPUs")
     unknown = sorted(
@@ -68,48 +76,69 @@ def total(plan: Plan) -> str:
     return ", ".join(said) + beside
 
 
-def parts(plan: Plan) -> Table:
-    """Every stage, and its parts that take a hundredth of the whole or more."""
-    whole = sum(one.seconds or 0.0 for stage in plan.stages for one in stage.parts.values()) or 1.0
-    counts = ["rows", "tokens in", "out", "time", "share"]
-    if plan.gpus:
-        counts[4:4] = ["GPUs", "GPU hours"]
+def seconds_known(stage: PlannedStage) -> float:
+    """Add up what is known; None in `Plan.seconds` says that something is not."""
+    return sum(part.seconds or 0.0 for part in stage.parts.values())
+
+
+def parts(plan: Plan, narrow: bool = False) -> Table:
+    """Every stage, and its parts that take a hundredth of the whole or more.
+
+    Args:
+        plan: The plan.
+        narrow: Whether to leave out what is asked of which model.
+    """
+    whole = sum(map(seconds_known, plan.stages)) or 1.0
     bases = {part.basis for one in plan.stages for part in one.parts.values() if part.seconds}
-    table = Table("stage and part", "model", *counts, box=None)
-    for column in table.columns[2:]:
-        column.justify = "right"
-    several = len(bases) > 1
-    if several:
-        table.add_column("rests on")
-    elif bases:
-        table.caption, table.caption_justify = f"times rest on: {bases.pop()}", "left"
+    columns = ["stage and part", "model", "rows", "tokens in", "out", "time"]
+    columns += ["GPUs", "GPU hours"] if plan.gpus else []
+    columns += ["share", "rests on"]
+    hidden = {*range(1, 5)} if narrow else set()
+    if len(bases) < 2:
+        hidden.add(len(columns) - 1)
+    table = Table(box=None)
+    for place, name in enumerate(columns):
+        right = 1 < place < len(columns) - 1
+        if place not in hidden:
+            table.add_column(name, justify="right" if right else "left", no_wrap=place == 0)
     for stage in plan.stages:
-        table.add_row(*_stage_row(stage, plan, whole))
-        small: list[PlannedPart] = []
-        for name, part in stage.parts.items():
-            little = part.seconds is not None and part.seconds < _LEAST * whole
-            if little and (stage.stage.kind == "evaluate" or part.kind in ("idle", "load")):
-                small.append(part)
-            else:
-                table.add_row(f"· {name}", *_row(part, plan, whole), part.basis * several)
-        if small:
-            cells = [*_counts(small), *_time(small, plan, whole)]
-            table.add_row(f"· {len(small)} smaller ones", "", *cells)
+        for row in _rows(stage, plan, whole):
+            table.add_row(*(cell for place, cell in enumerate(row) if place not in hidden))
+    if len(bases) == 1:
+        table.caption, table.caption_justify = f"times rest on: {bases.pop()}", "left"
     return table
+
+
+def _rows(stage: PlannedStage, plan: Plan, whole: float) -> Iterator[list[str]]:
+    yield _stage_row(stage, plan, whole)
+    small: dict[str, PlannedPart] = {}
+    for name, part in stage.parts.items():
+        little = part.seconds is not None and part.seconds < _LEAST * whole
+        if little and (stage.stage.kind == "evaluate" or part.kind in ("idle", "load")):
+            small[name] = part
+        else:
+            yield [f"· {name}", *_row(part, plan, whole)]
+    if len(small) == 1:
+        [(name, part)] = small.items()
+        yield [f"· {name}", *_row(part, plan, whole)]
+    elif small:
+        found = [*small.values()]
+        cells = [*_counts(found), *_time(found, plan, whole)]
+        yield [f"· {len(small)} smaller ones", "", *cells, ""]
 
 
 def _stage_row(stage: PlannedStage, plan: Plan, whole: float) -> list[str]:
     cells = _time([*stage.parts.values()], plan, whole)
     if any(part.seconds is None for part in stage.parts.values()):
         cells[0] = f"over {cells[0]}"
-    return [str(stage.stage), "", "", "", "", *cells]
+    return [str(stage.stage), "", "", "", "", *cells, ""]
 
 
 def _row(part: PlannedPart, plan: Plan, whole: float) -> list[str]:
     time = _time([part], plan, whole)
     if part.seconds is None:
         time = ["unknown", *([""] * (len(time) - 1))]
-    return [part.model or "", *_counts([part]), *time]
+    return [part.model or "", *_counts([part]), *time, part.basis]
 
 
 def _counts(found: Iterable[PlannedPart]) -> list[str]:

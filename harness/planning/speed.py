@@ -35,6 +35,8 @@ TRAINING_CPU = 0.58
 """The same of a CPU's. Ours: `tests.benchmarks.bench_ceilings` has 0.55 to 0.62."""
 UPDATE = 0.02
 """Seconds of the host an update, beside arithmetic: logging, the optimizer's loops. Ours."""
+LAUNCH = 10.0
+"""Seconds in which several processes start, import their libraries and find each other. Ours."""
 _EXCHANGE = 0.7
 """The share of a link's bandwidth that collective operations reach. Ours."""
 _PCIE = 25e9
@@ -111,6 +113,8 @@ def train_seconds(work: Work, shape: Shape, device: Device) -> float:
     arithmetic = device.flops * efficiency * device.at_work(lesson.processes)
     compute = seen * PADDING * passes * forward / arithmetic
     seconds = max(compute, _exchange_seconds(lesson, shape, device)) + lesson.updates * UPDATE
+    if lesson.processes > 1:
+        seconds += LAUNCH
     if lesson.reference:
         seconds += PADDING * forward / arithmetic
     if lesson.offload:

@@ -104,7 +104,11 @@ def test_a_users_mistake_is_one_line_and_not_zero(tmp_path, text, says):
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_says_that_the_same_command_continues(tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "status", "says"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")],
+)
+def test_ended_from_outside_it_says_that_the_same_command_continues(tmp_path, sent, status, says):
     process = subprocess.Popen(
         [sys.executable, "-c", "from harness.cli import main; main()", "run", "--out", "run"],
         cwd=tmp_path,
@@ -116,13 +120,13 @@ def test_ctrl_c_says_that_the_same_command_continues(tmp_path):
     )
     try:
         assert "00-evaluate" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
         process.communicate()
-    assert process.returncode == 130
-    assert "the same command continues" in said
+    assert process.returncode == status
+    assert f"{says}; the same command continues" in said
     assert (tmp_path / "run" / "request.json").exists()
 
 

@@ -38,7 +38,7 @@ def test_the_inner_engines_defaults_are_written_out():
         ({"replicas": 0}, "replicas"),
         ({"cluster": {"adress": "auto"}}, "did you mean 'address'"),
         ({"cluster": {"address": "http://somewhere:1"}}, "cluster.address"),
-        ({"cluster": {"address": "somewhere"}}, "cluster.address"),
+        ({"cluster": {"address": "somewhere"}}, "'somewhere' is neither `auto` nor `host:port`"),
     ],
 )
 def test_what_it_does_not_understand_is_refused_at_the_start(options, said):
@@ -89,3 +89,9 @@ def test_what_the_engine_needs_is_found_out_before_it_is_spread(monkeypatch, tmp
         Ray(Ray.Config(engine="vllm")).check(model)
     elsewhere = Ray(Ray.Config(engine="vllm", cluster=door.Cluster(address="there:1")))
     elsewhere.check(model)  # the machines of that cluster may have it
+
+
+def test_more_replicas_than_this_machine_has_cores_for_are_refused_at_once(monkeypatch):
+    monkeypatch.setattr(door, "installed", lambda package: "2.60.0")
+    with pytest.raises(ConfigError, match="1000 replicas of"):
+        Ray(Ray.Config(replicas=1000, cluster=door.Cluster(cpus=0.5))).check(ModelRef(location="x"))

@@ -94,11 +94,10 @@ def test_more_gpus_than_there_are_are_said():
 def test_what_this_machine_lacks_is_said(monkeypatch):
     monkeypatch.setattr("harness.engines.ray.installed", lambda package: None)
     asked = config(iterations=0, engine={"name": "ray"})
-    here = replace(H100, here=True)
-    assert any(
-        "needs Ray, which is not installed" in note for note in make_plan(asked, here).assumptions
-    )
-    assert not any("Ray" in note for note in make_plan(asked, H100).assumptions)
+    plan = make_plan(asked, replace(H100, here=True))
+    assert "needs Ray, which is not installed" in plan.not_ready
+    assert next(headlines(plan)).startswith("NOT READY: the engine 'ray' needs Ray")
+    assert make_plan(asked, H100).not_ready == ""
 
 
 def test_processes_that_share_cores_are_said():
@@ -112,6 +111,7 @@ def test_processes_that_share_cores_are_said():
 
 def test_the_external_judge_ranks_once_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     ranks = {"name": "judge_agreement", "data": "OpenAssistant/oasst1::validation"}
     for judges, asked in ((["self", "external"], 1623), (["self"], 0)):
         plan = make_plan(config(evaluations=[ranks | {"judges": judges}]), H100)
@@ -150,7 +150,7 @@ def test_what_is_not_known_to_fit_is_not_said_to():
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        (("H100", None, 4), "give --gpus as well"),
+        (("H100", None, 4), "give --gpus 4 or more"),
         (("H100", 2, 4), "the plan is for 2"),
         ((None, 8), "name the ones you mean with --gpu"),
         ((None, None, None, 2.5), "name the ones you mean with --gpu"),

@@ -50,3 +50,10 @@ def test_memory_says_whose_it_is():
     )
     of_gpus = NEED.model_copy(update={"place": "gpu", "gpus": 8})
     assert "each of 8 GPUs" in printed(show.memory(plan(memory=(of_gpus,))))
+
+
+def test_a_narrow_terminal_has_names_and_times():
+    text = StringIO()
+    Console(file=text, width=60).print(show.parts(plan(), narrow=True))
+    lines = [line.split() for line in text.getvalue().splitlines()]
+    assert lines[2] == ["·", "judge", "1", "min", "00", "s", "60%"]

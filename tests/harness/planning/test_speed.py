@@ -11,6 +11,7 @@ from harness.planning.serving import Serving
 from harness.planning.shapes import Shape
 from harness.planning.speed import (
     DISK,
+    LAUNCH,
     PADDING,
     TRAINING,
     UPDATE,
@@ -88,7 +89,9 @@ def test_sharded_training_waits_for_its_weights():
     slow = replace(DEVICE, flops=1e30)
     work = Work("train", "train", rows=40, prompt_tokens=400, lesson=lesson)
     moved = 10 * (2 * 2 + 2) * SHAPE.parameters  # gathered twice, scattered once, 2 bytes each
-    assert train_seconds(work, SHAPE, slow) == pytest.approx(moved / (0.7 * 1e6) + 10 * UPDATE)
+    assert train_seconds(work, SHAPE, slow) == pytest.approx(
+        LAUNCH + moved / (0.7 * 1e6) + 10 * UPDATE
+    )
 
 
 def test_work_of_nothing_takes_no_time():
@@ -105,7 +108,7 @@ def test_processes_that_share_cores_are_no_faster():
         lesson = replace(LESSON, processes=processes)
         return train_seconds(replace(work, lesson=lesson), SHAPE, cpu)
 
-    assert seconds(2) < seconds(1)
+    assert seconds(2) - LAUNCH < seconds(1)
     assert seconds(16) == pytest.approx(seconds(2), rel=0.2)
     four, eight = (replace(EXACT, device=cpu, replicas=count) for count in (4, 8))
     asked = Work("p", "score", rows=64, prompt_tokens=640)
