@@ -33,6 +33,9 @@ from harness.rows import RowLog
 
 _LOG = logging.getLogger(__name__)
 
+KEPT_EVERY = 10.0
+"""Seconds after which what a part has cost is kept, though it goes on."""
+
 
 @dataclass
 class _Part:
@@ -43,9 +46,13 @@ class _Part:
     beside: bool
     """Whether it is in another thread than the stage."""
     began: float
+    """When it began, or its cost was last kept."""
     seconds: float = 0.0
-    """For how long the run has waited for it."""
+    """For how long the run has waited for it since."""
+    owed: Cost = field(default_factory=Cost)
+    """What has come up since."""
     cost: Cost = field(default_factory=Cost)
+    """What has come up in all."""
     asked: int = 0
     told: tuple[int, int] | None = None
     """How far it is by its own account, which goes before the rows that are counted."""
@@ -127,11 +134,8 @@ class Meter:
             with self._lock:
                 self._tick()
                 del self._parts[name]
-                aside = self._since - part.began - part.seconds if part.beside else 0.0
-                cost = part.cost + Cost(seconds=part.seconds, beside=max(aside, 0.0))
-                cost += self._settle().pop(name, Cost())
-                self._keep(log, name, cost)
-                self._display.part_done(name, cost)
+                self._keep_part(part)
+                self._display.part_done(name, part.cost)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -176,6 +180,16 @@ class Meter:
             self._bills[name] = self._bills.get(name, Cost()) + cost
         return self._bills
 
+    def _keep_part(self, part: _Part) -> None:
+        """Account for what a part has come to since it was last accounted for."""
+        aside = self._since - part.began - part.seconds if part.beside else 0.0
+        owed = part.owed + Cost(seconds=part.seconds, beside=max(aside, 0.0))
+        bill = self._settle().pop(part.name, Cost())
+        self._keep(part.costs, part.name, owed + bill)
+        # Rows and tokens have been added to the whole as they came.
+        part.cost += Cost(seconds=part.seconds, beside=max(aside, 0.0)) + bill
+        part.owed, part.seconds, part.began = Cost(), 0.0, self._since
+
     def _keep(self, costs: Callable[[], RowLog], name: str, cost: Cost) -> None:
         # On a full disk the next row says so; a lost cost must not hide why the part stopped.
         with suppress(StoreError), costs() as log:
@@ -215,7 +229,8 @@ class Meter:
     def _add(self, cost: Cost) -> None:
         with self._lock:
             if part := self._here():
-                part.cost = part.cost + cost
+                part.cost += cost
+                part.owed += cost
                 self._show(part)
 
     def _here(self) -> _Part | None:
@@ -224,6 +239,9 @@ class Meter:
         return self._parts.get(PART.get()) or next(own, None)
 
     def _show(self, part: _Part) -> None:
+        if self._clock() - part.began > KEPT_EVERY:  # a kill shall not cost the accounts
+            self._tick()
+            self._keep_part(part)
         done, total = part.told or (part.cost.rows, part.asked)
         self._display.rows(part.name, done, total, part.cost)
 

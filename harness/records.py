@@ -202,7 +202,7 @@ class EvalResult(Record):
 
 
 class Cost(Record):
-    """What one part of a stage took, added up over the attempts that were not killed."""
+    """What one part of a stage took in all attempts, but for the last seconds before a kill."""
 
     seconds: float = 0.0
     """For how long the run waited for it; over all parts they add up to the clock's."""

@@ -317,7 +317,7 @@ class Store:
         write_json(path, result.model_dump(mode="json"))
 
     def costs_log(self, stage: Stage) -> RowLog:
-        """What the parts of a stage took, an entry an attempt."""
+        """What the parts of a stage took, an entry for an attempt or some seconds of it."""
         return RowLog(self.stage_folder(stage) / _COSTS)
 
     def costs(self, stage: Stage) -> dict[str, Cost]:

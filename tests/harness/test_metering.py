@@ -3,6 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from harness import rows
 from harness.audience import Silent
 from harness.engines.scripted import Scripted
 from harness.judge import Judge, pairwise, pointwise
@@ -274,3 +275,18 @@ def test_what_is_forgotten_while_it_is_being_told_is_told_whole(monkeypatch):
         first = next(again)
         list(model.generate(others))
         assert [first.id, *(one.id for one in again)] == ["0", "1"]
+
+
+def test_what_a_long_part_costs_is_kept_before_it_ends(tmp_path):
+    now = [0.0]
+    meter = Meter(Silent(), clock=lambda: now[0])
+    log = tmp_path / "costs.jsonl"
+    with part(meter, tmp_path):
+        for _ in range(5):
+            now[0] += 4.0
+            meter.finished(prompt_tokens=1, new_tokens=2)
+        kept = [Cost.model_validate(row) for row in rows.read(log).values()]
+        assert sum(kept, Cost()) == Cost(seconds=12.0, rows=3, prompt_tokens=3, new_tokens=6)
+        now[0] += 1.0
+    kept = [Cost.model_validate(row) for row in rows.read(log).values()]
+    assert sum(kept, Cost()) == Cost(seconds=21.0, rows=5, prompt_tokens=5, new_tokens=10)
