@@ -39,7 +39,7 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q $(ARGS)
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks
