@@ -546,7 +546,14 @@ def test_a_model_can_be_stopped_from_another_thread(served):
     engine.keep_books(ask.books)
     with engine.open(ask.ref) as model:
         assert isinstance(model, Stoppable)
-        stopper = Thread(target=lambda: (hung.wait(60), model.stop()))
+
+        def stop():
+            hung.wait(60)
+            while [e.status for e in ask.entries].count("ok") < 3:  # what is on its way is lost
+                time.sleep(0.01)
+            model.stop()
+
+        stopper = Thread(target=stop)
         stopper.start()
         found = []
         with pytest.raises(Halted):

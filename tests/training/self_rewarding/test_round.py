@@ -20,7 +20,7 @@ from harness.errors import CollapseError
 from harness.judge import pointwise
 from harness.metering import KeptEngine, Meter
 from harness.protocols import Request, Workspace
-from harness.records import ModelRef
+from harness.records import Cost, ModelRef
 from harness.rows import RowLog
 from tests.training.self_rewarding.scripts import workspace
 from training.self_rewarding import judging
@@ -220,10 +220,13 @@ def test_each_part_is_charged_for_its_own_rows_and_each_second_once(tmp_path: Pa
     with meter.stage(lambda: RowLog(tmp_path / "costs.jsonl")):
         judged(engine, tmp_path, place)
     with RowLog(tmp_path / "costs.jsonl") as log:
-        costs = {key.removesuffix("#0"): row for key, row in log.items()}
-    assert costs["candidates"]["rows"] == 18
-    assert costs["judge"]["rows"] == 32, "the same answer comes three times, and is judged once"
-    assert sum(cost["seconds"] for cost in costs.values()) == clock[0]
+        costs: dict[str, Cost] = {}
+        for key, row in log.items():
+            name = key.partition("#")[0]
+            costs[name] = costs.get(name, Cost()) + Cost.model_validate(row)
+    assert costs["candidates"].rows == 18
+    assert costs["judge"].rows == 32, "the same answer comes three times, and is judged once"
+    assert sum(cost.seconds for cost in costs.values()) == clock[0]
     assert costs["candidates"]["seconds"] >= 18
     assert costs["judge"]["seconds"] + costs["judge"]["beside"] >= 96
 
