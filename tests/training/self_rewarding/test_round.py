@@ -227,8 +227,8 @@ def test_each_part_is_charged_for_its_own_rows_and_each_second_once(tmp_path: Pa
     assert costs["candidates"].rows == 18
     assert costs["judge"].rows == 32, "the same answer comes three times, and is judged once"
     assert sum(cost.seconds for cost in costs.values()) == clock[0]
-    assert costs["candidates"]["seconds"] >= 18
-    assert costs["judge"]["seconds"] + costs["judge"]["beside"] >= 96
+    assert costs["candidates"].seconds >= 18
+    assert costs["judge"].seconds + costs["judge"].beside >= 96
 
 
 def test_killed_at_any_row_both_logs_end_as_if_it_never_was(tmp_path: Path) -> None:
