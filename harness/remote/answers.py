@@ -9,6 +9,7 @@ is looked for in it.
 """
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -62,7 +63,7 @@ class Answers:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            file.execute("PRAGMA journal_mode=WAL")
+            _write_ahead(file)
             file.execute("PRAGMA synchronous=NORMAL")
             # Rarely, since the disk is waited for then.
             file.execute("PRAGMA wal_autocheckpoint=10000")
@@ -114,3 +115,16 @@ class Answers:
             f"the answers in {self._path} cannot be used ({error}); make room or grant access; "
             "where the file is damaged, delete it, and what it held is asked again"
         )
+
+
+def _write_ahead(file: sqlite3.Connection) -> None:
+    # Of those that change the mode of a new file at once, SQLite refuses one without waiting.
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            file.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
 
 import pytest
 
@@ -77,6 +79,24 @@ def test_kill_9_loses_no_answer_that_was_put_and_two_processes_share_a_file(tmp_
         assert len(lines) == 100
         assert all(kept.get(f"{name}{int(line)}", "j") for line in lines)
     kept.close()
+
+
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path):
+    together = Barrier(4)
+
+    def put(path, name):
+        kept = Answers(path)
+        together.wait()
+        kept.put(name, answer())
+        kept.close()
+
+    for number in range(50):
+        path = tmp_path / f"{number}.sqlite"
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(partial(put, path), "abcd"))
+        kept = Answers(path)
+        assert all(kept.get(name, None) for name in "abcd")
+        kept.close()
 
 
 def test_a_damaged_file_is_one_line(tmp_path):
