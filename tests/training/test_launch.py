@@ -166,9 +166,11 @@ fine_tune(
 def test_a_killed_parent_leaves_no_process_and_one_process_can_go_on(
     m0: ModelRef, examples: list[Example], tmp_path: Path
 ) -> None:
+    # Twenty-four steps: on a busy machine six are over before anyone is killed.
+    settings = SFT_SETTINGS.model_copy(update={"epochs": 8})
     arguments = [
         m0.model_dump(mode="json"),
-        SFT_SETTINGS.model_dump(mode="json"),
+        settings.model_dump(mode="json"),
         [[row.prompt_ids, row.completion_ids] for row in examples[:21]],
         str(tmp_path / "cut"),
     ]
@@ -189,10 +191,16 @@ def test_a_killed_parent_leaves_no_process_and_one_process_can_go_on(
     assert (len(gone), left) == (3, [])
 
     seen = []
-    resumed = tune(m0, examples, tmp_path / "cut", progress=lambda _, done, __: seen.append(done))
+    resumed = tune(
+        m0,
+        examples,
+        tmp_path / "cut",
+        settings=settings,
+        progress=lambda _, done, __: seen.append(done),
+    )
 
     assert seen[0] >= 3
-    assert_equal(resumed, tune(m0, examples, tmp_path / "alone"))
+    assert_equal(resumed, tune(m0, examples, tmp_path / "alone", settings=settings))
 
 
 @pytest.mark.slow
