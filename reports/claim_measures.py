@@ -95,13 +95,14 @@ def since_m0(name: str) -> Measure:
 
 
 def judging_taught(record: RunRecord, found: Changes) -> Measured | str:
-    """Measure what EFT taught: M1's agreement less SFT's; where SFT has none, what can be read.
+    """Measure what EFT taught: M1's agreement less SFT's, or how many verdicts can be read.
 
-    A model that was never taught to judge may write nothing that can be read as a verdict.
+    A model that was never taught to judge may write hardly anything that can be read as one.
     """
     measured = step("judge_agreement", "M1", "SFT")(record, found)
     series = by_plugin(record).get("judge_agreement")
-    if isinstance(measured, Measured) or series is None or not series.comparable("M1", "SFT"):
+    enough = isinstance(measured, Measured) and measured.estimate.n >= LEAST_ITEMS
+    if enough or series is None or not series.comparable("M1", "SFT"):
         return measured
     read = [len(series.scores(model)) for model in ("SFT", "M1")]
     lists = [len(series.results[model].items) for model in ("SFT", "M1")]
@@ -111,7 +112,7 @@ def judging_taught(record: RunRecord, found: Changes) -> Measured | str:
     clear = after.low > before.high and read[1] >= LEAST_ITEMS
     return Measured(
         estimate=after,
-        shown="better" if clear else "no clear change",
+        shown="better" if clear else "too few items",
         text=f"can be read: {read[0]} of SFT, {read[1]} of M1",
     )
 

@@ -181,20 +181,33 @@ def test_which_categories_gain_least(gains, says, whole_run):
     assert verdict(run(whole_run, first, last), "MT-Bench gains less") == says
 
 
-def test_a_model_that_cannot_judge_was_taught_by_eft(whole_run):
-    unread = tuple(
-        one.model_copy(update={"outcome": Failure(reason="no_score")}) for one in items([0.0] * 50)
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (0, 50, "holds"),
+        (5, 50, "holds"),
+        (0, 0, "not enough evidence"),
+        (3, 5, "not enough evidence"),
+    ],
+)
+def test_a_model_that_cannot_judge_was_taught_by_eft(before, after, says, whole_run):
+    def read(count: int) -> tuple[ItemResult, ...]:
+        unread = Failure(reason="no_score")
+        return tuple(
+            one if k < count else one.model_copy(update={"outcome": unread})
+            for k, one in enumerate(items([0.9] * 50))
+        )
+
+    record = run(
+        whole_run,
+        result("judge_agreement", "SFT", read(before)),
+        result("judge_agreement", "M1", read(after)),
     )
-    mute = result("judge_agreement", "SFT", unread)
-    taught = result("judge_agreement", "M1", items([0.9] * 50))
-    record = run(whole_run, mute, taught)
-    assert verdict(record, "EFT teaches judging") == "holds"
+    assert verdict(record, "EFT teaches judging") == says
     [row] = [
         r for r in next(table(claims(record, changes(record)))).rows if "EFT teaches" in r.label
     ]
-    assert row.cells[1] == "can be read: 0 of SFT, 50 of M1"
-    both = run(whole_run, mute, result("judge_agreement", "M1", unread))
-    assert verdict(both, "EFT teaches judging") == "not enough evidence"
+    assert row.cells[1] == f"can be read: {before} of SFT, {after} of M1"
 
 
 @pytest.mark.parametrize(
