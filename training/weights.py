@@ -21,7 +21,6 @@ from accelerate import PartialState
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     PreTrainedConfig,
@@ -31,6 +30,7 @@ from transformers import (
 
 from harness.checkpoints import identified, is_adapter, locate, pad_id
 from harness.errors import DataError, HarnessError
+from harness.pretrained import UNREADABLE, load_whole
 from harness.records import ModelRef
 from training.fitting import Limits
 from training.gathering import weights
@@ -79,13 +79,11 @@ def load(ref: ModelRef, settings: Settings) -> Start:
         config = AutoConfig.from_pretrained(whole, revision=ref.revision)
         dropping = copy.deepcopy(config)
         found = _set_dropout(dropping, settings.dropout)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            whole, revision=ref.revision, config=dropping, dtype=dtype
-        )
+        model: Any = load_whole(ref, whole, revision=ref.revision, config=dropping, dtype=dtype)
         if adapter:
             model = merged(model, location)
         tokenizer = AutoTokenizer.from_pretrained(location, revision=ref.revision)
-    except (OSError, ValueError, SafetensorError) as error:
+    except UNREADABLE as error:
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise DataError(f"{ref.name} at {ref.location!r} cannot be loaded: {reason}") from error
     if settings.dropout and not found:

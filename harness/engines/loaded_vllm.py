@@ -19,7 +19,7 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 from harness.checkpoints import chat_template_hash, identified, locate
 from harness.engines.batching import Row
 from harness.engines.finishing import Finisher, diverged, failed, too_long, unscorable, unscored
-from harness.engines.loading import UNREADABLE, end_ids, load_tokenizer, unloadable
+from harness.engines.loading import end_ids, load_tokenizer, unloadable
 from harness.engines.spreading import ReplicaLost, Spread
 from harness.engines.tokens import Pair, encode, encode_continuations
 from harness.engines.vllm import VLLM
@@ -27,6 +27,7 @@ from harness.engines.vllm_environment import devices
 from harness.engines.vllm_orders import begin, completion, likelihood
 from harness.engines.vllm_process import Process, running
 from harness.errors import ConfigError
+from harness.pretrained import UNREADABLE
 from harness.protocols import (
     Completion,
     Continuation,

@@ -9,23 +9,18 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
 
 from harness.checkpoints import is_adapter, locate
 from harness.engines.attention import GROUPED
 from harness.errors import DataError
+from harness.pretrained import UNREADABLE, load_whole, silence
 from harness.records import ModelRef
-
-UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
-"""What transformers raises for files that are missing, torn, or of an unknown architecture."""
 
 
 def load_model(
@@ -39,10 +34,9 @@ def load_model(
     location = locate(ref)
     adapter = location if is_adapter(location) else None
     base = locate(adapter_base(location, ref.name)) if adapter else location
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it would spoil the run's own
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model = load_whole(
+            ref,
             base,
             revision=None if adapter else ref.revision,
             dtype="float32" if dtype == "auto" and device.type == "cpu" else dtype,
@@ -50,7 +44,8 @@ def load_model(
             trust_remote_code=trust_remote_code,
         )
         if adapter:
-            model.load_adapter(adapter)
+            with silence():
+                model.load_adapter(adapter)
             for module in model.modules():
                 merge = getattr(module, "merge", None)
                 if merge is not None:
@@ -59,9 +54,6 @@ def load_model(
         raise
     except UNREADABLE as error:
         raise unloadable(ref, error) from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     model.to(device)  # type: ignore[arg-type]  # its decorator hides that it takes a device
     model.eval()  # type: ignore[no-untyped-call]
     return model
