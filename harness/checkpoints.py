@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from jinja2 import TemplateError
 
 from harness.errors import DataError
@@ -102,6 +102,22 @@ def identified(ref: ModelRef) -> ModelRef:
     return ref.model_copy(
         update={"fingerprint": found, "revision": found if on_hub else ref.revision}
     )
+
+
+def config_file(ref: ModelRef) -> Path | None:
+    """Find a model's config.json: in its folder, or of a hub model, which may be asked for it.
+
+    Raises:
+        DataError: the location looks like a folder and holds no model.
+    """
+    location = locate(ref)
+    if Path(location).is_dir():
+        file = Path(location) / "config.json"
+        return file if file.is_file() else None
+    try:
+        return Path(hf_hub_download(location, "config.json", revision=ref.revision))
+    except (OSError, ValueError):  # no connection, no such model, or none that may be read
+        return None
 
 
 def is_adapter(location: str) -> bool:

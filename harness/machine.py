@@ -6,6 +6,7 @@ should answer at once.
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,9 @@ PACKAGES: Mapping[str, str] = {
     "ray": "engines and training on several machines (optional: pip install '.[ray]')",
     "deepspeed": "training by ZeRO-3 (optional: pip install '.[deepspeed]')",
 }
+
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,37 @@ def choose_threads(environment: Mapping[str, str] = os.environ) -> Threads:
 
 def use_threads(threads: Threads) -> None:
     """Make the choice known to every library, and to child processes. Call before torch."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in _THREADS:
         os.environ[name] = str(threads.count)
     # Tokenizers' own threads would compete, and warn after a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+_HANDED_ON = {"PYTHONPATH", "HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT"}
+_FAMILIES = ("HARNESS_", "NCCL_", "GLOO_", "VLLM_")
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
+
+
+def handed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What processes on a cluster's machines are told of this environment: paths and networks.
+
+    No secrets, which a cluster shows to whoever asks; no threads and no GPUs, which are each
+    machine's own.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if (name in _HANDED_ON or name.startswith(_FAMILIES)) and not _SECRET.search(name)
+    }
+
+
+def shared_threads(processes: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What each of several processes is told, so that together they use as many threads as one."""
+    return {
+        name: str(max(1, int(environment[name]) // processes))
+        for name in _THREADS
+        if environment.get(name, "").isdigit()
+    }
 
 
 def installed(package: str) -> str | None:

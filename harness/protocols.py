@@ -236,7 +236,16 @@ class Checked(Protocol):
 
 @runtime_checkable
 class Elsewhere(Protocol):
-    """What an engine adds whose packages are in an environment of their own."""
+    """What an engine adds whose models are opened in another environment, or on other machines."""
+
+    def check_model(self, model: ModelRef) -> None:
+        """Find out, before M0 is measured, what keeps a model from being opened wherever it is.
+
+        Raises:
+            ConfigError: the engine's options do not go with the model.
+            DataError: the location holds no model, or none that the engine opens.
+        """
+        ...
 
     def packages(self) -> Mapping[str, str]:
         """Say which versions its results may depend on, once it was checked."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 
+from harness import machine
 from harness.checkpoints import chat_template_hash, identified, locate
 from harness.engines.batching import Row
 from harness.engines.finishing import Finisher, diverged, failed, too_long, unscorable, unscored
@@ -61,21 +62,26 @@ def load(model: ModelRef, config: VLLM.Config, python: str) -> Spread:
     closing = Event()
     known = Known.read(model, config)
     order = begin(known.location, model.revision, known.dtype, known.context, config)
+    shares = devices(python, config.tensor_parallel, config.replicas)
+    start = partial(running, python, order, stalled_after=config.stalled_after, closing=closing)
     replicas: list[Callable[[], AbstractContextManager[LoadedModel]]] = [
-        _Replica(
-            known,
-            partial(running, python, order, environment(gpus), config.stalled_after, closing),
-        ).open
-        for gpus in devices(python, config.tensor_parallel, config.replicas)
+        _Replica(known, partial(start, environment(gpus, len(shares)))).open for gpus in shares
     ]
     return Spread(replicas, window=2 * IN_FLIGHT, closing=closing)
 
 
-def environment(gpus: str | None) -> Mapping[str, str]:
-    """Say what a process finds in its environment, on these GPUs."""
+def environment(gpus: str | None, replicas: int = 1) -> Mapping[str, str]:
+    """Say what one of several processes finds in its environment.
+
+    Args:
+        gpus: Its own; None for a CPU, whose cores they share.
+        replicas: How many processes there are.
+    """
     found = _ON_CPU | dict(os.environ) | _ENVIRONMENT
     found.pop("PYTHONPATH", None)  # meant for this interpreter, not for vLLM's
-    if gpus is not None:
+    if gpus is None:
+        found |= machine.shared_threads(replicas)
+    else:
         found["CUDA_VISIBLE_DEVICES"] = gpus
     return found
 

@@ -95,7 +95,7 @@ class Ray:
 
         Raises:
             ConfigError: it is missing, or too old; or what the engine says.
-            DataError: what the engine says.
+            DataError: what the engine says of the model.
         """
         self._check_ray()
         engine, cluster = self._engine(), self.config.cluster
@@ -109,6 +109,19 @@ class Ray:
                 )
             if isinstance(engine, Checked):
                 engine.check(model)
+        else:
+            self.check_model(model)
+
+    def check_model(self, model: ModelRef) -> None:
+        """Find out what the engine says of the model, whatever the cluster's machines have.
+
+        Raises:
+            ConfigError: its options do not go with the model.
+            DataError: the location holds no model, or none that the engine opens.
+        """
+        engine = self._engine()
+        if isinstance(engine, Elsewhere):
+            engine.check_model(model)
 
     def packages(self) -> Mapping[str, str]:
         """Say which versions the engine's results depend on, as far as they are those of here."""

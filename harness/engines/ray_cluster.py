@@ -23,6 +23,7 @@ from harness.engines.ray import Ray
 from harness.engines.ray_replica import Wanted, machines, opened
 from harness.engines.spreading import Spread
 from harness.errors import ConfigError
+from harness.machine import handed_on
 from harness.protocols import LoadedModel
 from harness.records import ModelRef
 
@@ -43,7 +44,15 @@ def spread(model: ModelRef, config: Ray.Config) -> Iterator[LoadedModel]:
     gpus = cluster.gpus
     if gpus is None:
         gpus = _gpus(config.engine) if any(machine.get("GPU") for machine in have) else 0.0
-    wanted = Wanted(model, config.engine, gpus, cluster.cpus, cluster.stalled_after)
+    wanted = Wanted(
+        model=model,
+        engine=config.engine,
+        gpus=gpus,
+        cpus=cluster.cpus,
+        stalled_after=cluster.stalled_after,
+        # Processes of a cluster of our own inherit this environment.
+        environment=handed_on() if cluster.address else {},
+    )
     room = sum(_room(machine, wanted) for machine in have)
     replicas = config.replicas or room
     each = f"{gpus:g} GPUs and {cluster.cpus:g} cores"

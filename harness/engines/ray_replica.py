@@ -10,9 +10,9 @@ some milliseconds comes back together: a message costs as much as a small model 
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
@@ -58,6 +58,8 @@ class Wanted:
     gpus: float
     cpus: float
     stalled_after: float
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that its process is to have beside those of its machine."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,7 @@ def opened(wanted: Wanted, closing: Event) -> Iterator[LoadedModel]:
         "num_gpus": wanted.gpus,
         "max_concurrency": _THREADS,
         "max_restarts": 0,  # we make a new one ourselves
+        "runtime_env": {"env_vars": {**wanted.environment}} if wanted.environment else None,
     }
     holder: Any = (
         ray.remote(Holder).options(**options).remote(max(1, ceil(wanted.cpus)), os.getcwd())
@@ -292,7 +295,9 @@ class RayReplica:
             raise ReplicaLost("the model is being closed", blameless=True)
         if patience is not None and monotonic() - since > patience:
             self.healthy = False
-            raise ReplicaLost(f"nothing came from it for {patience:g} seconds")
+            raise ReplicaLost(
+                f"nothing came from it for {patience:g} seconds (engine.cluster.stalled_after)"
+            )
 
     def _value(self, ref: Any) -> Any:
         try:

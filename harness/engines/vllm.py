@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.checkpoints import is_adapter, locate
-from harness.engines import vllm_environment
+from harness.checkpoints import config_file, is_adapter, locate
+from harness.engines import vllm_environment, vllm_memory
 from harness.errors import DataError
 from harness.protocols import LoadedModel
 from harness.records import ModelRef, Record
@@ -71,25 +71,28 @@ class VLLM:
                 small ones, or `tensor_parallel` does not divide the model's heads.
             DataError: the location holds no model, or an adapter.
         """
-        config = self._config
         python = vllm_environment.interpreter()
         found = vllm_environment.check_version(python)
-        folder = Path(locate(model))
-        if is_adapter(str(folder)):
+        self.check_model(model)
+        if not found.endswith("+cpu"):
+            config = self._config
+            vllm_environment.devices(python, config.tensor_parallel, config.replicas)
+            vllm_memory.check(*_described(model), config)
+
+    def check_model(self, model: ModelRef) -> None:
+        """Find out what can be told by the model's configuration, wherever it is opened.
+
+        Raises:
+            ConfigError: `tensor_parallel` does not divide the model's heads.
+            DataError: the location holds no model, or an adapter.
+        """
+        if is_adapter(locate(model)):
             raise DataError(
                 f"{model.name} at {model.location} is an adapter, which the vllm engine does not "
                 'open; train with lora.save = "merged", or use the transformers engine'
             )
-        about = {}
-        with suppress(OSError, ValueError):  # on the hub, or torn: whoever opens it will say so
-            about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            about |= about.get("text_config", {})
-        vllm_environment.check_heads(about, config.tensor_parallel)
-        if not found.endswith("+cpu"):
-            vllm_environment.devices(python, config.tensor_parallel, config.replicas)
-            vllm_environment.check_memory(
-                folder, about, config.dtype, config.tensor_parallel, config.gpu_memory
-            )
+        _, about = _described(model)
+        vllm_environment.check_heads(about, self._config.tensor_parallel)
 
     def packages(self) -> Mapping[str, str]:
         """Say which vLLM it is, with `+cpu` where it is a build for CPUs."""
@@ -110,3 +113,16 @@ class VLLM:
         load = import_module("harness.engines.loaded_vllm").load
         with load(model, self._config, vllm_environment.interpreter()) as loaded:
             yield loaded
+
+
+def _described(model: ModelRef) -> tuple[Path, Mapping[str, Any]]:
+    """Find a model's folder, and what its config.json says; nothing where that cannot be read."""
+    file = config_file(model)
+    if file is None:
+        return Path(locate(model)), {}
+    about: Any = None
+    with suppress(OSError, ValueError):  # whoever opens it will say so
+        about = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(about, dict):
+        return file.parent, {}
+    return file.parent, about | (about.get("text_config") or {})

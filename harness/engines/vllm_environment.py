@@ -22,7 +22,6 @@ from packaging.specifiers import SpecifierSet
 
 from harness import machine
 from harness.errors import ConfigError
-from harness.units import BYTES
 
 VARIABLE = "HARNESS_VLLM_PYTHON"
 """Names the interpreter of an environment with vLLM."""
@@ -148,27 +147,4 @@ def check_heads(config: Mapping[str, Any], tensor_parallel: int) -> None:
             f"the engine's option `tensor_parallel` is {tensor_parallel}, which does not divide "
             f"the model's {heads} attention heads and {key_heads} key heads; give "
             f"{' or '.join(map(str, [1, *good]))}"
-        )
-
-
-def check_memory(
-    folder: Path, config: Mapping[str, Any], dtype: str, tensor_parallel: int, share: float
-) -> None:
-    """Check that a model's weights go into the GPUs that they are given.
-
-    Raises:
-        ConfigError: they are too large.
-    """
-    total = machine.gpu_memory()
-    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-    stored = str(config.get("dtype") or config.get("torch_dtype") or "")
-    if not total or not weights:
-        return
-    size = sum(file.stat().st_size for file in weights) / 1e9
-    size *= BYTES.get(dtype, 1) / BYTES.get(stored, 1) if {dtype, stored} <= BYTES.keys() else 1
-    needed, there = size / tensor_parallel, min(total) * share
-    if needed > there:
-        raise ConfigError(
-            f"the model's weights take {needed:.1f} GB on each of {tensor_parallel} GPUs, and "
-            f"`gpu_memory` = {share:g} of one is {there:.1f} GB; give `tensor_parallel` more GPUs"
         )

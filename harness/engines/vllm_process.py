@@ -245,7 +245,10 @@ class Process:
             if self._closing.is_set():
                 self._kill(_UNWANTED)
             elif (silent := self._silence()) > self._stalled_after:
-                self._kill(f"it has not said a word for {silent:.0f} s")
+                self._kill(
+                    f"it has not said a word for {silent:.0f} s (the engine's option "
+                    "`stalled_after`)"
+                )
         self._kill()
         self._child.wait()
 

@@ -1,4 +1,4 @@
-"""GPUs, as a driver that is not there would show them."""
+"""The GPUs and cores of a machine, GPUs as a driver that is not there would show them."""
 
 import pytest
 
@@ -36,3 +36,17 @@ def test_only_gpus_that_this_process_may_use_count(listed, sizes, tmp_path, monk
 def test_without_a_driver_there_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine.gpu_memory() == ()
+
+
+def test_a_cluster_is_told_where_things_are_and_no_secret():
+    told = ("HF_HOME", "HARNESS_VLLM_PYTHON", "NCCL_SOCKET_IFNAME", "PYTHONPATH")
+    kept = ("VLLM_API_KEY", "HF_TOKEN", "HARNESS_SECRET", "OMP_NUM_THREADS", "PATH")
+    here = dict.fromkeys((*told, *kept), "something")
+    assert machine.handed_on(here) == dict.fromkeys(told, "something")
+
+
+def test_processes_share_the_threads_of_one():
+    here = {"OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "8"}
+    assert machine.shared_threads(3, here) == {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    assert machine.shared_threads(9, here)["OMP_NUM_THREADS"] == "1"
+    assert machine.shared_threads(2, {}) == {}

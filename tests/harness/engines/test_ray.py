@@ -87,8 +87,11 @@ def test_what_the_engine_needs_is_found_out_before_it_is_spread(monkeypatch, tmp
     model = ModelRef(location="microworld")
     with pytest.raises(ConfigError, match=vllm_environment.VARIABLE):
         Ray(Ray.Config(engine="vllm")).check(model)
-    elsewhere = Ray(Ray.Config(engine="vllm", cluster=door.Cluster(address="there:1")))
-    elsewhere.check(model)  # the machines of that cluster may have it
+    elsewhere = door.Cluster(address="there:1")
+    Ray(Ray.Config(engine="vllm", cluster=elsewhere)).check(model)  # those machines may have it
+    three = Choice(name="vllm", tensor_parallel=3)
+    with pytest.raises(ConfigError, match="tensor_parallel` is 3, which does not divide"):
+        Ray(Ray.Config(engine=three, cluster=elsewhere)).check(model)
 
 
 def test_more_replicas_than_this_machine_has_cores_for_are_refused_at_once(monkeypatch):

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from random import Random
 
+import psutil
 import pytest
 
 from harness.config import Choice
@@ -249,11 +250,13 @@ def machines():
         made.shutdown()
 
 
-def test_machines_come_and_go(machines, diary):
+def test_machines_come_and_go(machines, diary, monkeypatch):
     first = machines.add_node(num_cpus=1)
+    monkeypatch.setenv("HARNESS_MARK", "set after the machine was there")
     requests = rows(400, n=2)
     with diary.open(replicas=2, pause=0.05, window=2 * WINDOW, address=machines.address) as model:
         assert len(diary.processes) == 1, "there is no room for the second"
+        assert "HARNESS_MARK" in psutil.Process(diary.processes[0]).environ()
         heard = []
         stream = model.generate(requests)
         heard += [next(stream) for _ in range(20)]

@@ -2,10 +2,11 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
-from harness import machine, plugins
+from harness import checkpoints, machine, plugins
 from harness.config import Choice
 from harness.engines import vllm_environment, vllm_orders
 from harness.engines.batching import Row
@@ -161,6 +162,45 @@ def test_weights_must_go_into_the_gpus(install, model, cards):
     check(model, tensor_parallel=2)
     with pytest.raises(ConfigError, match="weights take"):
         check(model, tensor_parallel=2, gpu_memory=0.5)
+
+
+def test_the_longest_row_must_go_into_the_gpus(install, model, cards):
+    """Weights of 10 KB, and 2 x 3 layers x 2 key heads x 4 values x 4 bytes a token: 192."""
+    install("0.32.0")
+    cards(*[20e-6] * 8)  # GB
+    file = Path(model.location) / "config.json"
+    about = json.loads(file.read_text())
+    about |= {"hidden_size": 32, "num_hidden_layers": 3, "max_position_embeddings": 100}
+    file.write_text(json.dumps(about))
+    with pytest.raises(ConfigError, match=r"cache of one row of 100 tokens take .* give .*context"):
+        check(model)
+    check(model, context=40)
+    check(model, tensor_parallel=2)
+    check(model, dtype="bfloat16")
+    file.write_text(json.dumps(about | {"sliding_window": 8}))
+    check(model)
+
+
+def test_a_model_of_the_hub_is_asked_for_its_configuration(install, model, monkeypatch):
+    install("0.32.0")
+    known = {"config.json": str(Path(model.location) / "config.json")}
+    monkeypatch.setattr(checkpoints, "hf_hub_download", lambda id, name, revision: known[name])
+    with pytest.raises(ConfigError, match="tensor_parallel` is 3, which does not divide"):
+        check(ModelRef(location="org/model"), tensor_parallel=3)
+
+    def refuse(*_, **__):
+        raise OSError("no connection")
+
+    monkeypatch.setattr(checkpoints, "hf_hub_download", refuse)
+    check(ModelRef(location="org/model"), tensor_parallel=3)  # vLLM itself will say so
+
+
+def test_a_torn_configuration_is_for_whoever_opens_it(install, model, cards):
+    install("0.32.0")
+    cards(8.0)
+    for torn in ("{", "[]", '{"text_config": null, "num_hidden_layers": "x", "hidden_size": 8}'):
+        (Path(model.location) / "config.json").write_text(torn)
+        check(model)
 
 
 def test_an_adapter_is_refused(install, tmp_path):
