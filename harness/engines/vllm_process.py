@@ -35,7 +35,8 @@ _LOOK = 0.5
 """Seconds between two looks at a process."""
 _ENDING = 20.0
 """Seconds in which it may end by itself, which leaves no shared memory behind."""
-_ERROR = re.compile(r"\b(\w*(?:Error|Exception): .+)")
+_ERROR = re.compile(r"\b(\w*(?:Error|Exception): .+|assert .+)")
+"""An assertion often fails without a word: then it is the line that stands there itself."""
 _CONSEQUENCE = re.compile(r"Engine core initialization failed|EngineDeadError|WorkerProc init")
 """What vLLM says of an error that it has written down before."""
 _UNWANTED = "nobody wants it any more"

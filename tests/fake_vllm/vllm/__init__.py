@@ -43,6 +43,14 @@ class LLM:
                 file=sys.stderr,
             )
             raise RuntimeError("Engine core initialization failed. See root cause above.")
+        if start == "asserts":
+            print(
+                "ERROR [multiproc.py:9]     assert found == wanted\n"
+                "ERROR [multiproc.py:9]            ^^^^^^^^^^^^^^^\n"
+                "ERROR [multiproc.py:9] AssertionError",
+                file=sys.stderr,
+            )
+            raise RuntimeError("Engine core initialization failed. See root cause above.")
         if start == "dies":
             os._exit(3)
         if start == "hangs":

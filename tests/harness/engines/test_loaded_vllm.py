@@ -234,6 +234,7 @@ def test_several_threads_ask_at_once(start, monkeypatch):
     ("how", "said"),
     [
         ("no memory", "Free memory on device .*; give the engine's options `gpu_memory` another"),
+        ("asserts", "assert found == wanted; its log says more"),
         ("dies", "it ended without a word; its log says more"),
         ("hangs", "it has not said a word for"),
     ],
