@@ -12,6 +12,7 @@ model is trained on start with exactly the tokens it is later prompted with.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -28,6 +29,9 @@ from harness.records import ModelRef
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+# Of a hub that cannot be reached its client would tell every attempt; the error at the end will do.
+logging.getLogger("huggingface_hub.utils._http").setLevel(logging.ERROR)
 
 MICROWORLD = "microworld"
 """The location that stands for the embedded M0."""
@@ -114,6 +118,9 @@ def config_file(ref: ModelRef) -> Path | None:
     if Path(location).is_dir():
         file = Path(location) / "config.json"
         return file if file.is_file() else None
+    cached = try_to_load_from_cache(location, "config.json", revision=ref.revision)
+    if isinstance(cached, str):
+        return Path(cached)
     try:
         return Path(hf_hub_download(location, "config.json", revision=ref.revision))
     except (OSError, ValueError):  # no connection, no such model, or none that may be read

@@ -71,7 +71,7 @@ class RunConfig(Record):
     """A run: what to measure, and how often to train in between."""
 
     model: ModelRef
-    iterations: int = Field(default=3, ge=0)
+    iterations: int = Field(default=3, ge=0, le=1000)
     """How often to train. 0 measures the model as it is."""
     seed: int = Field(default=0, ge=0)
     engine: Choice = Choice(name="transformers")

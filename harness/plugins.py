@@ -8,6 +8,7 @@ Built-ins and strangers come through the same door, an entry point:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
@@ -106,8 +107,10 @@ def load(kind: Kind[T], name: str) -> Any:
 def _find(kind: Kind[T], name: str) -> EntryPoint:
     found = {entry.value: entry for entry in installed(kind) if entry.name == name}
     if not found:
-        names = ", ".join(sorted({entry.name for entry in installed(kind)}))
-        raise PluginError(f"{name!r} is not in {kind.group}, which has: {names}")
+        names = sorted({entry.name for entry in installed(kind)})
+        close = get_close_matches(name, names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise PluginError(f"{name!r} is not in {kind.group}, which has: {', '.join(names)}{hint}")
     if len(found) > 1:
         raise PluginError(
             f"{name!r} in {kind.group} is claimed by {' and '.join(sorted(found))}; uninstall one"

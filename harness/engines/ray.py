@@ -20,6 +20,7 @@ what is behind it imports Ray.
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
@@ -35,6 +36,8 @@ from harness.machine import installed
 from harness.protocols import Checked, Elsewhere, Engine, LoadedModel, Remote
 from harness.records import ModelRef, Record
 
+_KNOCK = 10.0
+"""Seconds for the cluster's machine to answer."""
 OLDEST = (2, 60)
 """The oldest Ray that this is made for and tested with."""
 
@@ -58,8 +61,8 @@ class Cluster(Record):
     @field_validator("address")
     @classmethod
     def _is_an_address(cls, address: str | None) -> str | None:
-        if address and not fullmatch(r"auto|[^/\s:]+:\d+", address):
-            raise ValueError(f"{address!r} is neither `auto` nor `host:port`, as in `head:6379`")
+        if address is not None and not fullmatch(r"auto|[^/\s:]+:\d+", address):
+            raise ValueError("must be `auto` or `host:port`, as in `head:6379`")
         return address
 
 
@@ -94,7 +97,8 @@ class Ray:
         """Find out, before M0 is measured, whether Ray is here; on this machine, the engine too.
 
         Raises:
-            ConfigError: it is missing, or too old; or what the engine says.
+            ConfigError: it is missing, or too old, or nobody is at the cluster's address; or what
+                the engine says.
             DataError: what the engine says of the model.
         """
         self._check_ray()
@@ -110,6 +114,7 @@ class Ray:
             if isinstance(engine, Checked):
                 engine.check(model)
         else:
+            knock(cluster.address)
             self.check_model(model)
 
     def check_model(self, model: ModelRef) -> None:
@@ -159,3 +164,27 @@ class Ray:
         spread = import_module("harness.engines.ray_cluster").spread
         with spread(model, self.config) as loaded:
             yield loaded
+
+
+def knock(address: str) -> None:
+    """See whether somebody is at an address: Ray itself would knock for minutes.
+
+    Raises:
+        ConfigError: there is nobody.
+    """
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return  # Ray knows where
+    try:
+        socket.create_connection((host, int(port)), timeout=_KNOCK).close()
+    except (OSError, OverflowError) as error:
+        raise no_cluster(address, error) from error
+
+
+def no_cluster(address: str | None, error: Exception) -> ConfigError:
+    """Say that there is no cluster, and why."""
+    return ConfigError(
+        f"no Ray cluster at {address or 'this machine'} that this process can join: "
+        f"{' '.join(str(error).split())[:300]}; start one (`ray start --head`), mend the ray "
+        "engine's cluster.address, or leave it out for one of its own on this machine"
+    )

@@ -8,7 +8,6 @@ with this process.
 import logging
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any
 import ray
 
 from harness.config import Choice
-from harness.engines.ray import Ray
+from harness.engines.ray import Ray, knock, no_cluster
 from harness.engines.ray_replica import Wanted, machines, opened
 from harness.engines.spreading import Spread
 from harness.errors import ConfigError
@@ -31,8 +30,6 @@ _LOG = logging.getLogger(__name__)
 
 _STORE = 128 * 2**20
 """Bytes of shared memory of a cluster of our own: rows are small, and weights are no objects."""
-_KNOCK = 10.0
-"""Seconds for the cluster's machine to answer."""
 
 
 @contextmanager
@@ -63,9 +60,9 @@ def spread(model: ModelRef, config: Ray.Config) -> Iterator[LoadedModel]:
         )
     if replicas > room or room == 0:
         _LOG.warning(
-            "the cluster has room for %d of %d replicas of %s as yet; the others join when "
-            "machines come",
-            *(room, replicas or 1, each),
+            "the Ray cluster at %s has room for %d of %d replicas of %s as yet; the others join "
+            "when machines come",
+            *(ray.get_runtime_context().gcs_address, room, replicas or 1, each),
         )
     closing = Event()
     one = partial(opened, wanted, closing)
@@ -97,21 +94,15 @@ def connect(address: str | None) -> None:
             "include_dashboard": False,
             "object_store_memory": _STORE,
         }
+    elif address != "auto":
+        knock(address)
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        if address not in (None, "auto"):
-            host, _, port = address.rpartition(":")
-            # Ray itself would knock for minutes.
-            socket.create_connection((host, int(port)), timeout=_KNOCK).close()
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         if current_thread() is main_thread():  # Ray puts its own there, which aborts
             signal.signal(signal.SIGTERM, handler)
     except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"no Ray cluster at {address or 'this machine'} that this process can join: "
-            f"{' '.join(str(error).split())[:300]}; start one (`ray start --head`), mend "
-            "engine.cluster.address, or leave it out for one of its own on this machine"
-        ) from error
+        raise no_cluster(address, error) from error
 
 
 def _gpus(engine: Choice) -> float:

@@ -16,6 +16,7 @@ This is the door only: what is behind it (`loaded_vllm`) takes seconds to import
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -26,7 +27,7 @@ from pydantic import Field
 
 from harness.checkpoints import config_file, is_adapter, locate
 from harness.engines import vllm_environment, vllm_memory
-from harness.errors import DataError
+from harness.errors import ConfigError, DataError
 from harness.protocols import LoadedModel
 from harness.records import ModelRef, Record
 
@@ -74,8 +75,15 @@ class VLLM:
         python = vllm_environment.interpreter()
         found = vllm_environment.check_version(python)
         self.check_model(model)
-        if not found.endswith("+cpu"):
-            config = self._config
+        config = self._config
+        if found.endswith("+cpu"):
+            cores = len(os.sched_getaffinity(0))
+            if config.replicas > cores:
+                raise ConfigError(
+                    f"the engine's option replicas = {config.replicas} asks for more copies than "
+                    f"there are cores of this machine, {cores}; lower it"
+                )
+        else:
             vllm_environment.devices(python, config.tensor_parallel, config.replicas)
             vllm_memory.check(*_described(model), config)
 
@@ -83,7 +91,8 @@ class VLLM:
         """Find out what can be told by the model's configuration, wherever it is opened.
 
         Raises:
-            ConfigError: `tensor_parallel` does not divide the model's heads.
+            ConfigError: `tensor_parallel` does not divide the model's heads, or `context` is
+                longer than the model's own.
             DataError: the location holds no model, or an adapter.
         """
         if is_adapter(locate(model)):
@@ -93,6 +102,12 @@ class VLLM:
             )
         _, about = _described(model)
         vllm_environment.check_heads(about, self._config.tensor_parallel)
+        asked, own = self._config.context, about.get("max_position_embeddings")
+        if asked and isinstance(own, int) and asked > own:
+            raise ConfigError(
+                f"the engine's option context = {asked} is more than the {own} tokens that "
+                f"{model.name} was made for; lower it, or leave it out"
+            )
 
     def packages(self) -> Mapping[str, str]:
         """Say which vLLM it is, with `+cpu` where it is a build for CPUs."""

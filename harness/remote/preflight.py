@@ -238,8 +238,12 @@ class _Server:
                 return f"the key may not ask {self.model} at {self._host}"
             case 404:
                 return self._missing([])
-        said = error.message.replace(self.client.api_key, "<key>")
-        return f"{self._host} refused to ask {self.model}: {' '.join(said.split())[:300]}"
+        said = " ".join(error.message.replace(self.client.api_key, "<key>").split())[:300]
+        if error.status_code == 429:
+            return f"{self._host} takes no more calls of {self.model} for now ({said}); try later"
+        if error.status_code >= 500:
+            return f"{self._host} fails when it is asked {self.model} ({said}); try later"
+        return f"{self._host} refused to ask {self.model}: {said}"
 
     def _missing(self, there: Sequence[str]) -> str:
         """Say that there is no such model, and why, or which there are."""

