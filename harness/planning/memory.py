@@ -91,6 +91,23 @@ def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> Me
     )
 
 
+def loading_need(shape: Shape, lesson: Lesson, available: int | None, what: str) -> MemoryNeed:
+    """Memory of a machine, outside of its GPUs, while a model that is to be trained is read there.
+
+    Under FSDP2 one process of each machine reads it, under DDP every process.
+    """
+    copies = min(lesson.processes, NODE) if lesson.strategy == "ddp" else 1
+    name = "the whole model" if copies == 1 else f"{copies} times the whole model"
+    return MemoryNeed(
+        what=what,
+        place="machine",
+        gpus=lesson.processes,
+        parts={name: copies * states(shape, lesson)["weights"]},
+        available=available,
+        remedy='launcher strategy "fsdp2"' if copies > 1 else 'lora with precision = "bfloat16"',
+    )
+
+
 def offload_need(shape: Shape, lesson: Lesson, available: int | None, what: str) -> MemoryNeed:
     """Memory of a machine, outside of its GPUs, for what a training with `offload` keeps there."""
     together = min(lesson.processes, NODE) / lesson.processes

@@ -7,7 +7,13 @@ import pytest
 from harness.planned import Lesson
 from harness.planning.disk import model, state
 from harness.planning.hardware import gpu
-from harness.planning.memory import cache_room, offload_need, serving_need, training_need
+from harness.planning.memory import (
+    cache_room,
+    loading_need,
+    offload_need,
+    serving_need,
+    training_need,
+)
 from harness.planning.serving import Serving, serving, spread
 from harness.planning.shapes import shape_of
 from harness.records import ModelRef
@@ -113,6 +119,17 @@ def test_what_is_offloaded_is_in_the_machine_s_memory():
     assert need.fits
     assert not offload_need(LLAMA_70B, lesson, 10**11, "states").fits
     assert offload_need(LLAMA_70B, lesson, None, "states").fits is None  # nobody knows
+
+
+def test_a_model_is_read_into_the_machine_s_memory():
+    divided = replace(LESSON, strategy="fsdp2", processes=16)
+    assert loading_need(LLAMA_70B, divided, None, "").needed == 4 * LLAMA_70B.parameters
+    half = replace(divided, precision="bfloat16")
+    assert loading_need(LLAMA_70B, half, None, "").needed == 2 * LLAMA_70B.parameters
+    whole = loading_need(LLAMA_70B, replace(LESSON, processes=16), 10**12, "")
+    assert whole.needed == 8 * 4 * LLAMA_70B.parameters  # by each process of a machine
+    assert (whole.place, whole.fits) == ("machine", False)
+    assert "fsdp2" in whole.remedy
 
 
 def test_processes_without_gpus_are_in_one_memory():

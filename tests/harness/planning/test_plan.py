@@ -46,7 +46,7 @@ def test_a_plan_has_every_stage_and_adds_up():
     assert part(plan, "02-train", "candidates").rows == 4 * 1000
     assert part(plan, "01-train", "train SFT").rows == 40
     assert plan.disk["models"] > 0
-    assert all(need.fits for need in plan.memory)
+    assert all(need.fits for need in plan.memory if need.place == "gpu")
     assert "examiner is asked about" in plan.judge
 
 
@@ -143,9 +143,14 @@ def test_what_is_not_known_to_fit_is_not_said_to():
     launcher = {"name": "accelerate", "processes": 2, "strategy": "fsdp2", "offload": True}
     trainer = REQUEST["trainer"] | {"launcher": launcher}
     plan = make_plan(config(trainer=trainer), replace(H100, gpus=2))
-    aside = [need for need in plan.memory if need.what.endswith("what is offloaded")]
-    assert [need.fits for need in aside] == [None, None]
+    aside = [need for need in plan.memory if need.place == "machine"]
+    whats = [need.what for need in aside]
+    assert whats[0] == "reading what is trained"
+    assert [what.partition(", ")[2] for what in whats[1:]] == ["what is offloaded"] * 2
+    assert {need.fits for need in aside} == {None}
     assert _summary(plan)["fits"] is None
+    known = replace(H100, gpus=2, machine_memory=10**12)
+    assert _summary(make_plan(config(trainer=trainer), known))["fits"] is True
 
 
 @pytest.mark.parametrize(
@@ -155,6 +160,7 @@ def test_what_is_not_known_to_fit_is_not_said_to():
         (("H100", 2, 4), "the plan is for 2"),
         ((None, 8), "name the ones you mean with --gpu"),
         ((None, None, None, 2.5), "name the ones you mean with --gpu"),
+        ((None, None, None, None, 10**12), "name the ones you mean with --gpu"),
     ],
 )
 def test_options_that_would_mean_nothing_are_refused(asked, says, monkeypatch):
