@@ -91,7 +91,11 @@ class Fleet:
         if self.supposed and not self.device.cpu:
             asked = found.tensor_parallel if found.tensor_parallel > 1 else None
             together = self.tensor_parallel or asked
-            found = spread(shape, self.device, self.gpus, dtype, together)
+            over = spread(shape, self.device, self.gpus, found.dtype, together)
+            each, replicas = over.tensor_parallel, over.replicas
+            # The vllm engine's other options hold on any number of GPUs.
+            kept = found if found.engine == "vllm" else over
+            found = replace(kept, tensor_parallel=each, replicas=replicas)
         heads = {"num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads}
         check_heads(heads, found.tensor_parallel)
         return found

@@ -83,6 +83,24 @@ def test_a_model_that_does_not_fit_is_said(monkeypatch):
     assert need.fits
 
 
+def test_a_context_that_vllm_has_no_room_for_is_said():
+    asked = {
+        "iterations": 0,
+        "model": {"location": "meta-llama/Llama-3.1-8B"},
+        "evaluations": [{"name": "examiner", "limit": 2}],
+    }
+    one, eight = Fleet(gpu("RTX-4090")), Fleet(gpu("RTX-4090"), 8, True, tensor_parallel=1)
+    whole, short = {"name": "vllm"}, {"name": "vllm", "context": 8192}
+    for fleet, engine, fits in (
+        (one, whole, False),
+        (eight, short, True),
+        (eight, {"name": "ray", "engine": whole}, False),
+        (one, {"name": "ray", "engine": short}, True),
+    ):
+        [need] = make_plan(config(**asked, engine=engine), fleet).memory
+        assert need.fits is fits
+
+
 def test_more_gpus_than_there_are_are_said():
     engine = {"name": "vllm", "replicas": 4}
     plan = make_plan(config(iterations=0, engine=engine), H100)
