@@ -12,6 +12,7 @@ from harness import machine, plugins
 from harness.cli import app
 from harness.config import RunConfig, validate
 from harness.errors import ConfigError, DataError
+from harness.planned import Work
 from harness.planning.bid import Bid
 from harness.planning.command import _summary
 from harness.planning.estimate import Estimator
@@ -20,6 +21,7 @@ from harness.planning.hardware import gpu
 from harness.planning.plan import make_plan, plan_for
 from harness.planning.rehearsal import Absent
 from harness.planning.show import headlines
+from harness.planning.speed import DISK, HASH
 from harness.records import Cost, ModelRef, Plan, Stage, StageResult
 from harness.run import Bench
 from harness.store import Store
@@ -99,6 +101,18 @@ def test_a_context_that_vllm_has_no_room_for_is_said():
     ):
         [need] = make_plan(config(**asked, engine=engine), fleet).memory
         assert need.fits is fits
+
+
+def test_a_model_of_the_hub_is_not_hashed():
+    seconds = []
+    for location in ("HuggingFaceTB/SmolLM2-135M", "none"):  # the second is one to be trained
+        hub = {"location": "HuggingFaceTB/SmolLM2-135M"}
+        estimator = Estimator(Bid.build(config(model=hub, evaluations=[])), H100)
+        load = Work("seeds", "load", ModelRef(location=location), 1)
+        seconds.append(estimator.seconds_of(load))
+    weights = estimator.shape.parameters
+    assert seconds[0] == pytest.approx(5 + 2 * weights / DISK)
+    assert seconds[1] == pytest.approx(5 + 4 * weights * (1 / DISK + 1 / HASH))
 
 
 def test_more_gpus_than_there_are_are_said():
