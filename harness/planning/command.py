@@ -34,6 +34,9 @@ def plan(
         int | None, typer.Option(min=1, help="GPUs a replica; as few as will do without it.")
     ] = None,
     usd_per_gpu_hour: Annotated[float | None, typer.Option(min=0, help="What one costs.")] = None,
+    machine_memory: Annotated[
+        float | None, typer.Option(min=1, help="GB of each machine, beside its GPUs'.")
+    ] = None,
     like: Annotated[
         Path | None, typer.Option(help="A run like this one, whose lengths and times are known.")
     ] = None,
@@ -51,7 +54,8 @@ def plan(
     store = Store(out or folder_of(request))
     # By name: what is behind it reads models' files, which takes a second to import.
     planning = import_module("harness.planning.plan")
-    fleet = planning.Fleet.of(gpu, gpus, tensor_parallel, usd_per_gpu_hour)
+    memory = None if machine_memory is None else round(machine_memory * 1e9)
+    fleet = planning.Fleet.of(gpu, gpus, tensor_parallel, usd_per_gpu_hour, memory)
     with Console(stderr=True).status("trying the run out" if pilot else "going through the run"):
         made: Plan = planning.plan_for(config, fleet, store.folder, like, pilot)
     if gpu is not None and not pilot:  # the disk that is meant is elsewhere, too

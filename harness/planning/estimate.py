@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from harness.checkpoints import locate
 from harness.errors import DataError
 from harness.forecast import lineage
 from harness.overview import OTHER
@@ -22,7 +23,13 @@ from harness.planning.fleet import Fleet
 from harness.planning.rehearsal import Absent, Asked, Rehearsed, Sampler, rehearse
 from harness.planning.serving import Serving, innermost
 from harness.planning.shapes import Shape, shape_of
-from harness.planning.speed import ask_seconds, load_seconds, save_seconds, train_seconds
+from harness.planning.speed import (
+    ask_seconds,
+    load_seconds,
+    save_seconds,
+    start_seconds,
+    train_seconds,
+)
 from harness.planning.tokens import Counter, counter
 from harness.plugins import Built
 from harness.protocols import Remote, Trainer, Workload
@@ -43,7 +50,7 @@ class Estimate:
     cost: Cost | None = None
     """As the run will count it, where the rehearsal told."""
     host: float = 0.0
-    """Seconds that the harness itself takes."""
+    """Seconds that the harness itself takes, or a training before its first step."""
     speed: float | None = 0.0
     """Seconds of models, by the cost model; None where nobody knows."""
 
@@ -190,8 +197,16 @@ class Estimator:
             model=names[0] if names else None,
             work=work,
             cost=cost if asking else None,
+            host=sum(self._start_seconds(one) for one in work),
             speed=self._seconds(work),
         )
+
+    def _start_seconds(self, work: Work) -> float:
+        if work.lesson is None:
+            return 0.0
+        model = work.model or self.config.model
+        weights = self.shape.weights(self._stored(model, self.shape))
+        return start_seconds(work.lesson, weights, _hashed(model))
 
     def _launched(self, work: Work) -> Work:
         if work.lesson is None:
@@ -258,12 +273,12 @@ class Estimator:
         serving = self.serving(self.config.model)
         if serving is None:
             return 0.0
-        opened = 1
+        opened, hashed = 1, stage.iteration > 0 or _hashed(self.config.model)
         if stage.kind == "evaluate" and stage.iteration:
             opened = len(self.trainings[stage.iteration - 1].models)
         if stage.kind == "train" and stage.iteration == 1:
             opened = 0
-        return opened * load_seconds(self.shape, serving)
+        return opened * load_seconds(self.shape, serving, hashed)
 
     # ------------------------------------------------------------ seconds
 
@@ -288,7 +303,7 @@ class Estimator:
         if serving is None or shape is None:
             return None
         if work.kind == "load":
-            return work.rows * load_seconds(shape, serving)
+            return work.rows * load_seconds(shape, serving, _hashed(work.model))
         return ask_seconds(work, shape, serving)
 
     def shape_of(self, model: ModelRef) -> Shape | None:
@@ -319,6 +334,11 @@ def _shape(location: str) -> Shape | None:
         return shape_of(ModelRef(location=location))
     except DataError:
         return None
+
+
+def _hashed(model: ModelRef) -> bool:
+    """Whether a model is known by its files, and not as a commit on the hub."""
+    return model.location == "none" or Path(locate(model)).is_dir()
 
 
 def _parts(planned: Sequence[Work]) -> list[str]:

@@ -28,6 +28,8 @@ class Fleet:
     tensor_parallel: int | None = None
     dollars: float | None = None
     """A GPU and hour."""
+    machine_memory: int | None = None
+    """Bytes of each machine's own memory, where somebody says."""
     as_asked: bool = False
     """Whether there are as many GPUs as the request asks for, however many that is."""
     here: bool = False
@@ -40,6 +42,7 @@ class Fleet:
         gpus: int | None = None,
         tensor_parallel: int | None = None,
         dollars: float | None = None,
+        memory: int | None = None,
     ) -> "Fleet":
         """Find the hardware by name, or take what is here.
 
@@ -55,19 +58,22 @@ class Fleet:
         if name is not None:
             spread_out = (gpus or 1) > 1
             device = gpu(name)
-            return cls(device, gpus or 1, spread_out, tensor_parallel, dollars, gpus is None)
-        device, there = here()
-        if device.cpu and (gpus is not None or dollars is not None):
-            raise ConfigError(
-                "--gpus and --usd-per-gpu-hour are about GPUs, and this machine has none that can "
-                "be used: name the ones you mean with --gpu"
+            return cls(
+                device, gpus or 1, spread_out, tensor_parallel, dollars, memory, gpus is None
             )
-        return cls(device, gpus or there, (gpus or 1) > 1, tensor_parallel, dollars, here=True)
+        device, there = here()
+        if device.cpu and (gpus, dollars, memory) != (None, None, None):
+            raise ConfigError(
+                "--gpus, --usd-per-gpu-hour and --machine-memory are about machines with GPUs, and "
+                "this one has none that can be used: name the ones you mean with --gpu"
+            )
+        spread_out = (gpus or 1) > 1
+        return cls(device, gpus or there, spread_out, tensor_parallel, dollars, memory, here=True)
 
     @property
     def host_memory(self) -> int | None:
-        """Bytes of the machine's own memory, where it is this one."""
-        return this_memory() if self.here else None
+        """Bytes of each machine's own memory; None where nobody knows."""
+        return self.machine_memory or (this_memory() if self.here else None)
 
     def known_as(self, gpus: int) -> str:
         """So many of it, in words."""
@@ -85,7 +91,11 @@ class Fleet:
         if self.supposed and not self.device.cpu:
             asked = found.tensor_parallel if found.tensor_parallel > 1 else None
             together = self.tensor_parallel or asked
-            found = spread(shape, self.device, self.gpus, dtype, together)
+            over = spread(shape, self.device, self.gpus, found.dtype, together)
+            each, replicas = over.tensor_parallel, over.replicas
+            # The vllm engine's other options hold on any number of GPUs.
+            kept = found if found.engine == "vllm" else over
+            found = replace(kept, tensor_parallel=each, replicas=replicas)
         heads = {"num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads}
         check_heads(heads, found.tensor_parallel)
         return found

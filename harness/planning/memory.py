@@ -37,26 +37,38 @@ def cache_room(shape: Shape, serving: Serving) -> float:
 
 
 def serving_need(shape: Shape, serving: Serving, longest: int, what: str) -> MemoryNeed:
-    """Memory of an engine that holds at least one row of so many tokens."""
-    each = serving.tensor_parallel
-    parts = {
-        "weights": shape.weights(serving.dtype) // each,
-        "cache of one row": shape.kv_bytes(serving.dtype) * longest // each,
-        "overhead": 0 if serving.device.cpu else OVERHEAD,
-    }
+    """Memory of an engine that holds at least one row of so many tokens.
+
+    vLLM takes its share of a GPU and no more, and does not start without room there for a row of
+    its whole context, with the token more that it is asked for (`engines.vllm_orders.begin`).
+    """
+    cpu, vllm = serving.device.cpu, serving.engine == "vllm"
+    weights, why = shape.weights(serving.dtype) // serving.tensor_parallel, ""
+    available = int(serving.memory if vllm and not cpu else serving.device.memory * _FREE)
     remedy = "more GPUs a replica (tensor_parallel of the vllm engine)"
-    if serving.device.cpu:
+    if vllm:
+        longest = min(serving.context or shape.context, shape.context) + 1
+        why = " (the context, as vLLM wants)"
+        if weights + OVERHEAD < available:
+            remedy = f"a shorter `context` of the vllm engine; {remedy}"
+    if cpu:
         remedy = _NO_GPU
     elif serving.dtype == "float32":
         remedy = f'dtype = "bfloat16" in [trainer.sft] and [trainer.dpo], or {remedy}'
-    if serving.device.cpu:
+    cache = shape.kv_bytes(serving.dtype) * longest // serving.tensor_parallel
+    parts = {
+        "weights": weights,
+        f"cache of a row of {longest:,} tokens{why}": cache,
+        "overhead": 0 if cpu else OVERHEAD,
+    }
+    if cpu:
         parts = {name: serving.gpus * count for name, count in parts.items()}
     return MemoryNeed(
         what=what,
-        place="machine" if serving.device.cpu else "gpu",
+        place="machine" if cpu else "gpu",
         gpus=serving.gpus,
         parts=parts,
-        available=int(serving.device.memory * _FREE),
+        available=available,
         remedy=remedy,
     )
 
@@ -88,6 +100,23 @@ def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> Me
         parts=parts,
         available=int(device.memory * _FREE),
         remedy=_NO_GPU if device.cpu else "; ".join(_remedies(lesson)),
+    )
+
+
+def loading_need(shape: Shape, lesson: Lesson, available: int | None, what: str) -> MemoryNeed:
+    """Memory of a machine, outside of its GPUs, while a model that is to be trained is read there.
+
+    Under FSDP2 one process of each machine reads it, under DDP every process.
+    """
+    copies = min(lesson.processes, NODE) if lesson.strategy == "ddp" else 1
+    name = "the whole model" if copies == 1 else f"{copies} times the whole model"
+    return MemoryNeed(
+        what=what,
+        place="machine",
+        gpus=lesson.processes,
+        parts={name: copies * states(shape, lesson)["weights"]},
+        available=available,
+        remedy='launcher strategy "fsdp2"' if copies > 1 else 'lora with precision = "bfloat16"',
     )
 
 

@@ -28,6 +28,7 @@ from harness.planning.fleet import Fleet
 from harness.planning.hardware import may_be_here
 from harness.planning.plan import put_together
 from harness.planning.rehearsal import Asked
+from harness.planning.speed import train_seconds
 from harness.protocols import (
     Checked,
     Completion,
@@ -246,7 +247,9 @@ def _try_training(bid: Bid, estimator: Estimator) -> Iterator[Tried]:
 def _timed_training(estimator: Estimator, one: Tried) -> Timed:
     work = Work(one.part, "train", None, one.rows, one.tokens, lesson=one.lesson)
     stage = Stage(iteration=2 if one.lesson.reference else 1, kind="train")
-    return Timed(stage, one.part, "train", estimator.seconds_of(work) or 0.0, one.seconds)
+    # Nothing is saved of it, and the seconds before its first step stand by themselves.
+    steps = train_seconds(work, estimator.shape, estimator.fleet.device)
+    return Timed(stage, one.part, "train", steps, one.seconds)
 
 
 def _start(estimates: Any, one: Tried) -> None:

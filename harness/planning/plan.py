@@ -20,7 +20,7 @@ from harness.planning.bid import Bid
 from harness.planning.estimate import HALF, Estimate, Estimator
 from harness.planning.evidence import Evidence, from_run
 from harness.planning.fleet import Fleet
-from harness.planning.memory import offload_need, serving_need, training_need
+from harness.planning.memory import loading_need, offload_need, serving_need, training_need
 from harness.protocols import Checked, Engine, Remote, Workload
 from harness.records import MemoryNeed, ModelRef, Plan, PlannedPart, PlannedStage, Stage
 from harness.store import Store
@@ -186,7 +186,12 @@ def _needs(estimator: Estimator, part: str, work: Work) -> Iterator[MemoryNeed]:
     if lesson is not None:
         what = f"{part.partition(' ')[0]} by {'DPO' if lesson.reference else 'SFT'}"
         yield training_need(estimator.shape, lesson, fleet.device, what)
-        if lesson.offload and not fleet.device.cpu:
+        if fleet.device.cpu:  # where all that a training takes is in the machine's memory
+            return
+        if lesson.strategy != "zero3":  # which divides a model as it is read
+            reading = "reading what is trained"
+            yield loading_need(estimator.shape, lesson, fleet.host_memory, reading)
+        if lesson.offload:
             aside = f"{what}, what is offloaded"
             yield offload_need(estimator.shape, lesson, fleet.host_memory, aside)
     elif work.model is not None and work.kind != "load":

@@ -14,9 +14,12 @@ from harness.planning.shapes import Shape
 from harness.units import BYTES
 
 _SHARE = 0.9
-"""Of a GPU's memory, what an engine takes (vLLM's default is 0.92)."""
+"""Of a GPU's memory, what an engine takes: the default of the vllm engine's `gpu_memory`."""
 _WEIGHTS = 0.7
 """Of that, what weights may take when the number of GPUs is chosen here; the rest is cache."""
+_ROWS, _MANY_ROWS = 256, 1024
+"""The most rows that a replica of vLLM 0.32 has at once (`max_num_seqs`, by default): more on GPUs
+with 70 GiB that are no A100 (vllm/engine/arg_utils.py, `LLM_CLASS`)."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,12 @@ class Serving:
     """Of weights and cache."""
     tensor_parallel: int = 1
     replicas: int = 1
-    batch_rows: int = 256
+    batch_rows: int = _ROWS
     """The most completions at once, a replica."""
+    share: float = _SHARE
+    """Of a GPU's memory, what the engine takes."""
+    context: int | None = None
+    """The longest row that it is told to expect; None: the longest that the model can read."""
     matrix: float = 0.5
     """The share of the device's arithmetic that reading prompts reaches."""
     decoding: float = 0.5
@@ -54,7 +61,7 @@ class Serving:
     @property
     def memory(self) -> float:
         """Bytes that one GPU has for weights and cache."""
-        return self.device.memory * (0.5 if self.device.cpu else _SHARE)
+        return self.device.memory * (0.5 if self.device.cpu else self.share)
 
     def storing(self, dtype: str) -> "Serving":
         """The same for a model that is stored in another type: on a CPU all is float32."""
@@ -114,19 +121,28 @@ def serving(
     if isinstance(inner, Mapping):  # an engine that spreads another one
         spread = serving(str(inner.get("name", engine)), inner, device, dtype)
         room = device.processes if device.cpu else gpus // spread.gpus
-        return replace(spread, replicas=spread.replicas * _whole(options.get("replicas"), room))
+        # Ray gives its replicas no more than a window of rows, whatever they could do at once.
+        window = _whole(options.get("cluster", {}).get("window"), spread.batch_rows)
+        return replace(
+            spread,
+            replicas=spread.replicas * _whole(options.get("replicas"), room),
+            batch_rows=min(spread.batch_rows, max(1, window // spread.replicas)),
+        )
     asked = options.get("dtype", "auto")
     kind = asked if asked in BYTES else "float32" if device.cpu else dtype
     figures = _CPU if device.cpu else _VLLM if engine == "vllm" else _TRANSFORMERS
     if device.cpu and engine == "vllm":
         figures = {**_CPU, "tail": 1.0, "start": 60.0}
+    if engine == "vllm":
+        told = {"share": options.get("gpu_memory", _SHARE), "context": options.get("context")}
+        figures = {**figures, **told}
     return Serving(
         engine=engine,
         device=device,
         dtype=kind,
         tensor_parallel=_whole(options.get("tensor_parallel")),
         replicas=_whole(options.get("replicas")),
-        batch_rows=_whole(options.get("batch_rows"), 256),
+        batch_rows=_whole(options.get("batch_rows"), _rows(engine, device)),
         **figures,
     )
 
@@ -148,8 +164,15 @@ def spread(
         dtype=dtype,
         tensor_parallel=tensor_parallel,
         replicas=max(1, gpus // tensor_parallel),
+        batch_rows=_rows("vllm", device),
         **_VLLM,
     )
+
+
+def _rows(engine: str, device: Device) -> int:
+    """How many rows an engine that is not told has at once; the cache may have room for fewer."""
+    large = device.memory >= 70 << 30 and not device.cpu and not device.name.startswith("A100")
+    return _MANY_ROWS if engine == "vllm" and large else _ROWS
 
 
 def _whole(value: Any, otherwise: int = 1) -> int:

@@ -6,6 +6,9 @@
                                   rows, whichever takes longer; then the cache of every row
     a step of sharded training    the weights gathered twice and the gradients scattered once, over
                                   the links, or the operations, whichever takes longer
+    a step with offloaded states  beside it, all that from and to the machine's memory, and there
+                                  AdamW, which moves 28 bytes a parameter
+    a model that is opened        its files read, and hashed
 
 Attention is counted beside the parameters: 4 operations a layer, head and pair of tokens, half of
 them masked (Kaplan et al. 2020; PaLM, appendix B). The efficiencies are those of published runs, or
@@ -17,7 +20,7 @@ import math
 from harness.planned import Lesson, Work
 from harness.planning.disk import model, state
 from harness.planning.hardware import Device
-from harness.planning.memory import NODE, adapters, cache_room
+from harness.planning.memory import NODE, adapters, cache_room, states
 from harness.planning.serving import Serving
 from harness.planning.shapes import Shape
 from harness.units import BYTES
@@ -26,6 +29,9 @@ PADDING = 1.03
 """Tokens that a training computes to those of its rows (`training.batches`)."""
 DISK = 2e9
 """Bytes a second that weights are read with: a local NVMe disk, carefully. Ours."""
+HASH = 1e9
+"""Bytes a second of the SHA-256 that tells whether weights are those that were measured: 1.0 to 1.4
+on one core of an AMD EPYC (ours). A process hashes a file once; here every opening is counted."""
 TOGETHER = 0.8
 """The share of several GPUs' speed that is left when they hold one copy together. Ours."""
 TRAINING = 0.40
@@ -41,11 +47,22 @@ _EXCHANGE = 0.7
 """The share of a link's bandwidth that collective operations reach. Ours."""
 _PCIE = 25e9
 """Bytes a second between a GPU and its machine's memory, where states are kept there."""
+HOST = 300e9
+"""Bytes a second that an optimizer reaches in a machine's own memory. Ours: half of what two
+Sapphire Rapids can do at most, with 8 channels of DDR5-4800 each (614 GB/s)."""
+_ADAMW = 7
+"""Numbers a parameter that fused AdamW moves in a step: it reads weight, gradient and two moments,
+and writes all but the gradient."""
 
 
-def load_seconds(shape: Shape, serving: Serving) -> float:
+def load_seconds(shape: Shape, serving: Serving, hashed: bool = True) -> float:
     """Time to open a model."""
-    return serving.start + shape.weights(serving.dtype) / DISK
+    return serving.start + read_seconds(shape.weights(serving.dtype), hashed)
+
+
+def read_seconds(weights: int, hashed: bool = True) -> float:
+    """Time to read a model's files; those of a hub's commit are not hashed before."""
+    return weights / DISK + (weights / HASH if hashed else 0.0)
 
 
 def ask_seconds(work: Work, shape: Shape, serving: Serving) -> float:
@@ -113,13 +130,27 @@ def train_seconds(work: Work, shape: Shape, device: Device) -> float:
     arithmetic = device.flops * efficiency * device.at_work(lesson.processes)
     compute = seen * PADDING * passes * forward / arithmetic
     seconds = max(compute, _exchange_seconds(lesson, shape, device)) + lesson.updates * UPDATE
-    if lesson.processes > 1:
-        seconds += LAUNCH
     if lesson.reference:
         seconds += PADDING * forward / arithmetic
-    if lesson.offload:
-        seconds += lesson.updates * 16 * shape.parameters / lesson.processes / _PCIE
+    if lesson.offload and not device.cpu:
+        seconds += _offload_seconds(lesson, shape)
     return seconds
+
+
+def start_seconds(lesson: Lesson, weights: int, hashed: bool = True) -> float:
+    """Time before a training's first step: its processes start, and so many bytes are read."""
+    return (LAUNCH if lesson.processes > 1 else 0.0) + read_seconds(weights, hashed)
+
+
+def _offload_seconds(lesson: Lesson, shape: Shape) -> float:
+    """Time that states in the machines' memory take, beside what they would take on the GPUs.
+
+    Each pass fetches the weights anew, as they are kept, and each backward one leaves gradients.
+    """
+    kept = states(shape, lesson)
+    moved = _micro_steps(lesson) * (2 * kept["weights"] + kept["gradients"])
+    adamw = _ADAMW * kept["gradients"] / _machines(lesson)
+    return lesson.updates * (moved / lesson.processes / _PCIE + adamw / HOST)
 
 
 def _exchange_seconds(lesson: Lesson, shape: Shape, device: Device) -> float:
@@ -130,23 +161,33 @@ def _exchange_seconds(lesson: Lesson, shape: Shape, device: Device) -> float:
     if lesson.processes > NODE:
         # A machine takes in what all of its GPUs need once, through all of their network cards.
         speed = _EXCHANGE * min(device.link, NODE * device.network)
-    micro_steps = math.ceil(lesson.batch_size / lesson.processes / lesson.micro_batch_size)
     trained = adapters(shape, lesson) or shape.parameters
     if lesson.strategy == "ddp":
         return lesson.updates * 2 * trained * BYTES["float32"] / speed
     gathered = 2 * shape.parameters * BYTES["bfloat16"]
     scattered = trained * BYTES["bfloat16"]
-    return lesson.updates * micro_steps * (gathered + scattered) / speed
+    return lesson.updates * _micro_steps(lesson) * (gathered + scattered) / speed
+
+
+def _micro_steps(lesson: Lesson) -> int:
+    """How many passes a process makes for an update."""
+    return math.ceil(lesson.batch_size / lesson.processes / lesson.micro_batch_size)
+
+
+def _machines(lesson: Lesson) -> int:
+    return math.ceil(lesson.processes / NODE)
 
 
 def save_seconds(lesson: Lesson, shape: Shape, dtype: str) -> float:
     """Time to write the models of a training, and on the way the states to go on from.
 
-    One process writes a model; of a state that is divided each machine writes its own share.
+    One process writes a model, and hashes the finished one; of a state that is divided each machine
+    writes its own share.
     """
-    models = (1 + lesson.checkpoints) * model(lesson, shape, dtype)
-    machines = 1 if lesson.strategy == "ddp" else math.ceil(lesson.processes / NODE)
-    return (models + lesson.checkpoints * state(lesson, shape) / machines) / DISK
+    made = model(lesson, shape, dtype)
+    models = (1 + lesson.checkpoints) * made
+    divided = 1 if lesson.strategy == "ddp" else _machines(lesson)
+    return (models + lesson.checkpoints * state(lesson, shape) / divided) / DISK + made / HASH
 
 
 def _attention(shape: Shape, tokens: float) -> float:

@@ -7,13 +7,20 @@ import pytest
 from harness.planned import Lesson
 from harness.planning.disk import model, state
 from harness.planning.hardware import gpu
-from harness.planning.memory import cache_room, offload_need, serving_need, training_need
+from harness.planning.memory import (
+    cache_room,
+    loading_need,
+    offload_need,
+    serving_need,
+    training_need,
+)
 from harness.planning.serving import Serving, serving, spread
 from harness.planning.shapes import shape_of
 from harness.records import ModelRef
 
 LLAMA_7B = shape_of(ModelRef(location="meta-llama/Llama-2-7b-hf"))
 LLAMA_70B = shape_of(ModelRef(location="meta-llama/Llama-2-70b-hf"))
+LLAMA_31 = shape_of(ModelRef(location="meta-llama/Llama-3.1-8B"))
 H100 = gpu("H100")
 LESSON = Lesson(
     updates=100,
@@ -99,6 +106,58 @@ def test_what_weights_leave_is_cache():
     assert 'dtype = "bfloat16"' in serving_need(LLAMA_70B, stored, 4096, "").remedy
 
 
+def test_vllm_wants_room_for_a_row_of_its_whole_context():
+    small = gpu("RTX-4090")
+    vllm, short = (
+        serving("vllm", {"context": context}, small, "bfloat16") for context in (None, 8192)
+    )
+    need = serving_need(LLAMA_31, vllm, 2000, "")
+    assert need.parts["cache of a row of 131,073 tokens (the context, as vLLM wants)"] == (
+        131_073 * 2 * 32 * 8 * 128 * 2  # keys and values, layers, heads, their size, bytes
+    )
+    assert not need.fits
+    assert "a shorter `context`" in need.remedy
+    assert serving_need(LLAMA_31, short, 2000, "").fits
+    # A model reads no more than it can, whatever it is told.
+    longer = replace(short, context=10**6)
+    assert serving_need(LLAMA_31, longer, 2000, "").needed == need.needed
+    plain = serving("transformers", {}, small, "bfloat16")
+    assert "cache of a row of 2,000 tokens" in serving_need(LLAMA_31, plain, 2000, "").parts
+
+
+def test_a_shorter_context_is_no_help_where_weights_are_too_large():
+    one = serving("vllm", {}, H100, "bfloat16")
+    assert "context" not in serving_need(LLAMA_70B, one, 2000, "").remedy
+
+
+def test_vllm_takes_its_share_of_a_gpu():
+    half = serving("vllm", {"gpu_memory": 0.5}, H100, "bfloat16")
+    assert serving_need(LLAMA_7B, half, 2000, "").available == int(0.5 * H100.memory)
+    assert cache_room(LLAMA_7B, half) == pytest.approx(0.5 * H100.memory - 2 * LLAMA_7B.parameters)
+
+
+def test_vllm_has_more_rows_at_once_on_large_gpus():
+    def rows(name, device):
+        return serving(name, {}, device, "bfloat16").batch_rows
+
+    assert [rows("vllm", gpu(name)) for name in ("H100", "B200")] == [1024, 1024]
+    assert [rows("vllm", gpu(name)) for name in ("A100-80GB", "L40S")] == [256, 256]
+    assert rows("vllm", replace(H100, cpu=True)) == 256
+    assert rows("transformers", H100) == 256
+    assert spread(LLAMA_7B, H100, 8, "bfloat16", None).batch_rows == 1024
+
+
+def test_a_replica_on_ray_has_no_more_rows_than_its_window():
+    def rows(window, replicas=1):
+        inner = {"name": "vllm", "replicas": replicas, "context": 4096}
+        options = {"name": "ray", "engine": inner, "cluster": {"window": window}}
+        found = serving("ray", options, H100, "bfloat16")
+        assert found.context == 4096
+        return found.batch_rows
+
+    assert (rows(256), rows(4096), rows(1024, replicas=2)) == (256, 1024, 512)
+
+
 def test_an_engine_that_spreads_another_has_its_replicas():
     inner = {"name": "vllm", "tensor_parallel": 2, "replicas": 1}
     found = serving("ray", {"name": "ray", "engine": inner, "replicas": 3}, H100, "bfloat16")
@@ -113,6 +172,17 @@ def test_what_is_offloaded_is_in_the_machine_s_memory():
     assert need.fits
     assert not offload_need(LLAMA_70B, lesson, 10**11, "states").fits
     assert offload_need(LLAMA_70B, lesson, None, "states").fits is None  # nobody knows
+
+
+def test_a_model_is_read_into_the_machine_s_memory():
+    divided = replace(LESSON, strategy="fsdp2", processes=16)
+    assert loading_need(LLAMA_70B, divided, None, "").needed == 4 * LLAMA_70B.parameters
+    half = replace(divided, precision="bfloat16")
+    assert loading_need(LLAMA_70B, half, None, "").needed == 2 * LLAMA_70B.parameters
+    whole = loading_need(LLAMA_70B, replace(LESSON, processes=16), 10**12, "")
+    assert whole.needed == 8 * 4 * LLAMA_70B.parameters  # by each process of a machine
+    assert (whole.place, whole.fits) == ("machine", False)
+    assert "fsdp2" in whole.remedy
 
 
 def test_processes_without_gpus_are_in_one_memory():

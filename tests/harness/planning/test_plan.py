@@ -12,6 +12,7 @@ from harness import machine, plugins
 from harness.cli import app
 from harness.config import RunConfig, validate
 from harness.errors import ConfigError, DataError
+from harness.planned import Work
 from harness.planning.bid import Bid
 from harness.planning.command import _summary
 from harness.planning.estimate import Estimator
@@ -20,6 +21,7 @@ from harness.planning.hardware import gpu
 from harness.planning.plan import make_plan, plan_for
 from harness.planning.rehearsal import Absent
 from harness.planning.show import headlines
+from harness.planning.speed import DISK, HASH
 from harness.records import Cost, ModelRef, Plan, Stage, StageResult
 from harness.run import Bench
 from harness.store import Store
@@ -46,7 +48,7 @@ def test_a_plan_has_every_stage_and_adds_up():
     assert part(plan, "02-train", "candidates").rows == 4 * 1000
     assert part(plan, "01-train", "train SFT").rows == 40
     assert plan.disk["models"] > 0
-    assert all(need.fits for need in plan.memory)
+    assert all(need.fits for need in plan.memory if need.place == "gpu")
     assert "examiner is asked about" in plan.judge
 
 
@@ -81,6 +83,36 @@ def test_a_model_that_does_not_fit_is_said(monkeypatch):
     spread = replace(H100, gpus=8, supposed=True)
     [need] = make_plan(config(iterations=0, model=big, evaluations=asked), spread).memory
     assert need.fits
+
+
+def test_a_context_that_vllm_has_no_room_for_is_said():
+    asked = {
+        "iterations": 0,
+        "model": {"location": "meta-llama/Llama-3.1-8B"},
+        "evaluations": [{"name": "examiner", "limit": 2}],
+    }
+    one, eight = Fleet(gpu("RTX-4090")), Fleet(gpu("RTX-4090"), 8, True, tensor_parallel=1)
+    whole, short = {"name": "vllm"}, {"name": "vllm", "context": 8192}
+    for fleet, engine, fits in (
+        (one, whole, False),
+        (eight, short, True),
+        (eight, {"name": "ray", "engine": whole}, False),
+        (one, {"name": "ray", "engine": short}, True),
+    ):
+        [need] = make_plan(config(**asked, engine=engine), fleet).memory
+        assert need.fits is fits
+
+
+def test_a_model_of_the_hub_is_not_hashed():
+    seconds = []
+    for location in ("HuggingFaceTB/SmolLM2-135M", "none"):  # the second is one to be trained
+        hub = {"location": "HuggingFaceTB/SmolLM2-135M"}
+        estimator = Estimator(Bid.build(config(model=hub, evaluations=[])), H100)
+        load = Work("seeds", "load", ModelRef(location=location), 1)
+        seconds.append(estimator.seconds_of(load))
+    weights = estimator.shape.parameters
+    assert seconds[0] == pytest.approx(5 + 2 * weights / DISK)
+    assert seconds[1] == pytest.approx(5 + 4 * weights * (1 / DISK + 1 / HASH))
 
 
 def test_more_gpus_than_there_are_are_said():
@@ -143,9 +175,14 @@ def test_what_is_not_known_to_fit_is_not_said_to():
     launcher = {"name": "accelerate", "processes": 2, "strategy": "fsdp2", "offload": True}
     trainer = REQUEST["trainer"] | {"launcher": launcher}
     plan = make_plan(config(trainer=trainer), replace(H100, gpus=2))
-    aside = [need for need in plan.memory if need.what.endswith("what is offloaded")]
-    assert [need.fits for need in aside] == [None, None]
+    aside = [need for need in plan.memory if need.place == "machine"]
+    whats = [need.what for need in aside]
+    assert whats[0] == "reading what is trained"
+    assert [what.partition(", ")[2] for what in whats[1:]] == ["what is offloaded"] * 2
+    assert {need.fits for need in aside} == {None}
     assert _summary(plan)["fits"] is None
+    known = replace(H100, gpus=2, machine_memory=10**12)
+    assert _summary(make_plan(config(trainer=trainer), known))["fits"] is True
 
 
 @pytest.mark.parametrize(
@@ -155,6 +192,7 @@ def test_what_is_not_known_to_fit_is_not_said_to():
         (("H100", 2, 4), "the plan is for 2"),
         ((None, 8), "name the ones you mean with --gpu"),
         ((None, None, None, 2.5), "name the ones you mean with --gpu"),
+        ((None, None, None, None, 10**12), "name the ones you mean with --gpu"),
     ],
 )
 def test_options_that_would_mean_nothing_are_refused(asked, says, monkeypatch):

@@ -11,6 +11,8 @@ from harness.planning.serving import Serving
 from harness.planning.shapes import Shape
 from harness.planning.speed import (
     DISK,
+    HASH,
+    HOST,
     LAUNCH,
     PADDING,
     TRAINING,
@@ -18,6 +20,7 @@ from harness.planning.speed import (
     ask_seconds,
     load_seconds,
     save_seconds,
+    start_seconds,
     train_seconds,
 )
 from tests.harness.planning.test_memory import LESSON
@@ -89,9 +92,34 @@ def test_sharded_training_waits_for_its_weights():
     slow = replace(DEVICE, flops=1e30)
     work = Work("train", "train", rows=40, prompt_tokens=400, lesson=lesson)
     moved = 10 * (2 * 2 + 2) * SHAPE.parameters  # gathered twice, scattered once, 2 bytes each
-    assert train_seconds(work, SHAPE, slow) == pytest.approx(
-        LAUNCH + moved / (0.7 * 1e6) + 10 * UPDATE
+    assert train_seconds(work, SHAPE, slow) == pytest.approx(moved / (0.7 * 1e6) + 10 * UPDATE)
+
+
+def test_offloaded_states_are_moved_at_every_pass_and_updated_in_the_machine():
+    lesson = replace(
+        LESSON, updates=10, batch_size=64, processes=16, strategy="fsdp2", micro_batch_size=1
     )
+    work = Work("train", "train", rows=640, prompt_tokens=6400, lesson=lesson)
+
+    def added(**changed):
+        there = replace(lesson, offload=True, **changed)
+        alike = replace(lesson, **changed)
+        return train_seconds(replace(work, lesson=there), SHAPE, DEVICE) - train_seconds(
+            replace(work, lesson=alike), SHAPE, DEVICE
+        )
+
+    # Weights forward and backward and gradients back, 4 bytes each; AdamW on each of two machines.
+    adamw = 28 * SHAPE.parameters / 2 / HOST
+    passes = 4 * 12 * SHAPE.parameters / 16 / 25e9
+    assert added() == pytest.approx(10 * (passes + adamw), rel=1e-4)
+    assert added(micro_batch_size=4) == pytest.approx(10 * (passes / 4 + adamw), rel=1e-4)
+
+
+def test_before_the_first_step_processes_start_and_a_model_is_read_and_hashed():
+    assert start_seconds(LESSON, 10**9) == pytest.approx(10**9 / DISK + 10**9 / HASH)
+    assert start_seconds(LESSON, 10**9, hashed=False) == pytest.approx(10**9 / DISK)
+    two = replace(LESSON, processes=2)
+    assert start_seconds(two, 0) == LAUNCH
 
 
 def test_work_of_nothing_takes_no_time():
@@ -108,7 +136,7 @@ def test_processes_that_share_cores_are_no_faster():
         lesson = replace(LESSON, processes=processes)
         return train_seconds(replace(work, lesson=lesson), SHAPE, cpu)
 
-    assert seconds(2) - LAUNCH < seconds(1)
+    assert seconds(2) < seconds(1)
     assert seconds(16) == pytest.approx(seconds(2), rel=0.2)
     four, eight = (replace(EXACT, device=cpu, replicas=count) for count in (4, 8))
     asked = Work("p", "score", rows=64, prompt_tokens=640)
@@ -118,11 +146,12 @@ def test_processes_that_share_cores_are_no_faster():
 def test_states_to_go_on_from_take_time_to_write():
     once = save_seconds(LESSON, SHAPE, "bfloat16")
     often = save_seconds(replace(LESSON, checkpoints=2), SHAPE, "bfloat16")
-    assert once == pytest.approx(2 * SHAPE.parameters / DISK)
-    assert often == pytest.approx((3 * 2 + 2 * 12) * SHAPE.parameters / DISK)
+    hashed = 2 * SHAPE.parameters / HASH  # the finished model
+    assert once == pytest.approx(2 * SHAPE.parameters / DISK + hashed)
+    assert often == pytest.approx((3 * 2 + 2 * 12) * SHAPE.parameters / DISK + hashed)
     divided = replace(LESSON, checkpoints=2, processes=16, strategy="fsdp2")
     there = save_seconds(divided, SHAPE, "bfloat16")
-    assert there == pytest.approx((3 * 2 + 12) * SHAPE.parameters / DISK)
+    assert there == pytest.approx((3 * 2 + 12) * SHAPE.parameters / DISK + hashed)
 
 
 def test_static_batches_wait_for_their_longest_row():
