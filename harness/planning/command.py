@@ -29,13 +29,15 @@ def plan(
     gpu: Annotated[
         str | None, typer.Option(help="Plan for this GPU, e.g. H100, instead of this machine.")
     ] = None,
-    gpus: Annotated[int | None, typer.Option(min=1, help="How many of them.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, max=10**6, help="How many of them.")] = None,
     tensor_parallel: Annotated[
         int | None, typer.Option(min=1, help="GPUs a replica; as few as will do without it.")
     ] = None,
-    usd_per_gpu_hour: Annotated[float | None, typer.Option(min=0, help="What one costs.")] = None,
+    usd_per_gpu_hour: Annotated[
+        float | None, typer.Option(min=0, max=1e6, help="What one costs.")
+    ] = None,
     machine_memory: Annotated[
-        float | None, typer.Option(min=1, help="GB of each machine, beside its GPUs'.")
+        float | None, typer.Option(min=1, max=1e6, help="GB of each machine, beside its GPUs'.")
     ] = None,
     like: Annotated[
         Path | None, typer.Option(help="A run like this one, whose lengths and times are known.")

@@ -40,6 +40,8 @@ class Evidence:
     """Whether whole parts were timed, so that they stand for parts without any model too."""
     elsewhere: bool = False
     """Whether it is of other hardware, so that its times tell nothing."""
+    model: str = ""
+    """Which model it was, where it is another one than is planned for."""
 
     def factor(self, stage: Stage, part: str, kind: str) -> float | None:
         """How many times the modelled seconds a part takes; None where nothing tells."""

@@ -22,7 +22,15 @@ from harness.planning.evidence import Evidence, from_run
 from harness.planning.fleet import Fleet
 from harness.planning.memory import loading_need, offload_need, serving_need, training_need
 from harness.protocols import Checked, Engine, Remote, Workload
-from harness.records import MemoryNeed, ModelRef, Plan, PlannedPart, PlannedStage, Stage
+from harness.records import (
+    MemoryNeed,
+    ModelRef,
+    Plan,
+    PlannedPart,
+    PlannedStage,
+    RunRecord,
+    Stage,
+)
 from harness.store import Store
 
 
@@ -66,21 +74,30 @@ def plan_for(
         return made
     # A plan touches no network: what is not at hand is assumed, and said.
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
-    return make_plan(config, fleet, _like(like, fleet) if like else None, folder)
+    return make_plan(config, fleet, _like(like, config, fleet) if like else None, folder)
 
 
-def _like(folder: Path, fleet: Fleet) -> Evidence:
+def _like(folder: Path, config: RunConfig, fleet: Fleet) -> Evidence:
     """Take an earlier run as evidence; what it should have taken is planned anew.
 
     On other hardware than is planned for, only its lengths tell something.
     """
     record = Store(folder).record()
     if not fleet.here or record.environment.get("gpus", []) != [*machine.gpus()]:
-        return Evidence(str(folder), stages=record.stages, elsewhere=True)
+        found = Evidence(str(folder), stages=record.stages, elsewhere=True)
+        return replace(found, model=_other_model(record, config))
     asked = {key: value for key, value in record.request.items() if key != "contents"}
-    config = validate(RunConfig, asked, f"the request of {folder}")
+    its_own = validate(RunConfig, asked, f"the request of {folder}")
     seen = Evidence(str(folder), stages=record.stages)
-    return from_run(record, make_plan(config, fleet, seen), str(folder))
+    found = from_run(record, make_plan(its_own, fleet, seen), str(folder))
+    return replace(found, model=_other_model(record, config))
+
+
+def _other_model(record: RunRecord, config: RunConfig) -> str:
+    """Name the model of a run where it is another one than is planned for."""
+    asked = record.request.get("model")
+    model = str(asked.get("location", "")) if isinstance(asked, dict) else ""
+    return "" if model == config.model.location else model
 
 
 def put_together(
@@ -241,6 +258,11 @@ def _assumptions(estimator: Estimator) -> Iterator[str]:
         yield (
             f"{', '.join(missing)} are taken to be of their published size, because their data are "
             "not at hand"
+        )
+    if estimator.evidence.model:
+        yield (
+            f"{estimator.evidence.source} is a run of another model ({estimator.evidence.model}), "
+            "whose answers may be of other lengths"
         )
     if estimator.evidence.elsewhere:
         yield (

@@ -17,6 +17,8 @@ _SHARE = 0.9
 """Of a GPU's memory, what an engine takes: the default of the vllm engine's `gpu_memory`."""
 _WEIGHTS = 0.7
 """Of that, what weights may take when the number of GPUs is chosen here; the rest is cache."""
+_RAY = 10.0
+"""Seconds until a process that Ray starts has imported what it needs. Ours, on two cores."""
 _ROWS, _MANY_ROWS = 256, 1024
 """The most rows that a replica of vLLM 0.32 has at once (`max_num_seqs`, by default): more on GPUs
 with 70 GiB that are no A100 (vllm/engine/arg_utils.py, `LLM_CLASS`)."""
@@ -125,6 +127,7 @@ def serving(
         window = _whole(options.get("cluster", {}).get("window"), spread.batch_rows)
         return replace(
             spread,
+            start=spread.start + _RAY,
             replicas=spread.replicas * _whole(options.get("replicas"), room),
             batch_rows=min(spread.batch_rows, max(1, window // spread.replicas)),
         )

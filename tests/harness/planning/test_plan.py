@@ -169,6 +169,10 @@ def test_a_run_on_other_hardware_tells_lengths_alone(tmp_path):
         assert part(plan, "00-evaluate", "M0/examiner").new_tokens == 600
         assert plan.seconds < 1e5
         assert any("ran on other hardware" in note for note in plan.assumptions)
+        assert not any("another model" in note for note in plan.assumptions)
+    other = config(iterations=0, model={"location": "meta-llama/Llama-3.1-8B"})
+    plan = plan_for(other, H100, tmp_path, like=tmp_path / "run")
+    assert any("run of another model (microworld)" in note for note in plan.assumptions)
 
 
 def test_what_is_not_known_to_fit_is_not_said_to():
@@ -266,6 +270,16 @@ def test_the_command_prints_and_keeps_a_plan(tmp_path):
     assert Store(out).plan().gpus == 1
     done = CliRunner().invoke(app, [*asked, "--json"])
     assert json.loads(done.stdout)["hardware"].startswith("1 x L4")
+
+
+@pytest.mark.parametrize(
+    "option", [("--usd-per-gpu-hour", "inf"), ("--machine-memory", "nan"), ("--gpus", "9" * 9)]
+)
+def test_figures_that_nobody_has_are_refused(option, tmp_path):
+    asked = ["plan", written(tmp_path), "--gpu", "H100", *option]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 2
+    assert option[0] in done.output
 
 
 def test_bad_options_are_refused_in_a_line(tmp_path):
