@@ -55,10 +55,15 @@ def choose_threads(environment: Mapping[str, str] = os.environ) -> Threads:
     return Threads(idle, f"{cores} cores, load {load:.1f}")
 
 
+def threads_said(count: int) -> dict[str, str]:
+    """Say to every library, in a process's environment, how many threads it may use."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(names, str(count))
+
+
 def use_threads(threads: Threads) -> None:
     """Make the choice known to every library, and to child processes. Call before torch."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads.count)
+    os.environ.update(threads_said(threads.count))
     # Tokenizers' own threads would compete, and warn after a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
