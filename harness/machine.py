@@ -33,9 +33,6 @@ PACKAGES: Mapping[str, str] = {
 }
 
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
 @dataclass(frozen=True)
 class Threads:
     """How many threads the mathematics may use, and why."""
@@ -59,10 +56,20 @@ def choose_threads(environment: Mapping[str, str] = os.environ) -> Threads:
     return Threads(idle, f"{cores} cores, load {load:.1f}")
 
 
+def threads_said(count: int, processes: int = 1) -> dict[str, str]:
+    """Say to every library, in a process's environment, how many threads it may use.
+
+    Args:
+        count: Threads that there are.
+        processes: How many share them.
+    """
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(names, str(max(1, count // processes)))
+
+
 def use_threads(threads: Threads) -> None:
     """Make the choice known to every library, and to child processes. Call before torch."""
-    for name in _THREADS:
-        os.environ[name] = str(threads.count)
+    os.environ.update(threads_said(threads.count))
     # Tokenizers' own threads would compete, and warn after a fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -82,15 +89,6 @@ def handed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
         name: value
         for name, value in environment.items()
         if (name in _HANDED_ON or name.startswith(_FAMILIES)) and not _SECRET.search(name)
-    }
-
-
-def shared_threads(processes: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What each of several processes is told, so that together they use as many threads as one."""
-    return {
-        name: str(max(1, int(environment[name]) // processes))
-        for name in _THREADS
-        if environment.get(name, "").isdigit()
     }
 
 

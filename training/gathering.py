@@ -43,7 +43,13 @@ def weights(
 def whole(weight: torch.Tensor) -> torch.Tensor:
     """Put one tensor together that may be divided by FSDP2."""
     weight = weight.detach()
-    return weight.full_tensor() if isinstance(weight, DTensor) else weight
+    if not isinstance(weight, DTensor):
+        return weight
+    # Parts that lie in the machine's memory (`offload`) go by way of the GPUs: between CPUs only
+    # gloo could gather them, many times slower.
+    divided: Any = weight.to(weight.device_mesh.device_type)
+    full: torch.Tensor = divided.full_tensor()
+    return full
 
 
 @contextmanager

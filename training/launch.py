@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from harness.errors import HarnessError, StoreError
+from harness.machine import choose_threads, threads_said
 from training.job import Job, Trained, write, writing
 from training.orders import Kind, Orders
 from training.requirements import check
@@ -111,7 +112,7 @@ def _followed(job: Job, orders: Orders) -> Trained:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for this process to handle
-            env=os.environ | {"PYTHONPATH": _python_path()},
+            env=os.environ | environment(job),
         )
     try:
         stalled = _watch(process, job, orders)
@@ -130,9 +131,12 @@ def _followed(job: Job, orders: Orders) -> Trained:
     )
 
 
-def _python_path() -> str:
-    """Have the processes import this very package."""
-    return os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+def environment(job: Job) -> dict[str, str]:
+    """Have the processes import this very package, and share this one's threads among them."""
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+    if job.launcher.name == "ray":
+        return {"PYTHONPATH": path}  # where they will be is not known yet
+    return {"PYTHONPATH": path, **threads_said(choose_threads().count, job.launcher.processes)}
 
 
 def _watch(process: subprocess.Popen[bytes], job: Job, orders: Orders) -> str:

@@ -33,8 +33,9 @@ def base_of(location: str) -> str:
 
 
 def merged(base: PreTrainedModel, location: str) -> PreTrainedModel:
-    """Add a saved adapter to its base."""
+    """Add a saved adapter to its base, all of which can then be trained."""
     model = PeftModel.from_pretrained(base, location).merge_and_unload()
+    model.requires_grad_(True)  # peft has frozen the base
     return cast(PreTrainedModel, model)
 
 

@@ -6,41 +6,47 @@ cluster is the one that RAY_ADDRESS names or that runs on this machine, else one
 alone. Ray is imported here and nowhere else in this room.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from harness.errors import ConfigError, HarnessError
+from harness.errors import HarnessError
+from harness.machine import Threads, choose_threads, handed_on, use_threads
 from training.orders import Orders
-from training.settings import Launcher
+from training.requirements import room
+from training.strategy import backend
 from training.worker import end_with_parent, work
-
-_HANDED_ON = {"PYTHONPATH", "OMP_NUM_THREADS", "HF_HOME", "HF_HUB_OFFLINE", "HARNESS_DATA"}
-"""What workers elsewhere are told of this environment; no secrets, because Ray shows them."""
 
 
 def main() -> None:
     """Train in the folder that the command line names, and end with whoever gave the orders."""
+    if sys.argv[1] == "--room":
+        _tell_room()
+        return
     end_with_parent()
     orders = Orders(Path(sys.argv[1]))
     _, job, _ = orders.taken()
-    handed_on = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _HANDED_ON or name.startswith("NCCL_")
-    }
-    ray.init(include_dashboard=False, log_to_driver=True, runtime_env={"env_vars": handed_on})
+    ray.init(include_dashboard=False, log_to_driver=True, runtime_env={"env_vars": handed_on()})
     try:
-        gpu = _room(job.launcher)
+        cluster: Any = ray
+        gpu = room(cluster.cluster_resources(), job.launcher.processes)
         TorchTrainer(
             _loop,
-            train_loop_config={"folder": str(orders.folder)},
-            torch_config=TorchConfig(timeout_s=int(job.launcher.stalled_after)),
+            train_loop_config={
+                "folder": str(orders.folder),
+                "node": ray.get_runtime_context().get_node_id(),
+                "threads": choose_threads().count,
+            },
+            torch_config=TorchConfig(
+                backend=backend(job.launcher, gpu), timeout_s=int(job.launcher.stalled_after)
+            ),
             scaling_config=ScalingConfig(num_workers=job.launcher.processes, use_gpu=gpu),
             run_config=RunConfig(
                 name="ray",
@@ -55,26 +61,33 @@ def main() -> None:
         ray.shutdown()
 
 
-def _room(launcher: Launcher) -> bool:
-    """Find out whether the cluster has a GPU for each process, or, without any, a CPU.
-
-    Raises:
-        ConfigError: it has not, and Ray would wait for them.
-    """
+def _tell_room() -> None:
+    """Print what the cluster has, for `training.requirements`."""
+    ray.init(include_dashboard=False, log_to_driver=False)
     cluster: Any = ray
-    there: dict[str, float] = cluster.cluster_resources()
-    gpu = there.get("GPU", 0) > 0
-    kind = "GPU" if gpu else "CPU"
-    if there.get(kind, 0) < launcher.processes:
-        raise ConfigError(
-            f"launcher.processes = {launcher.processes} were asked for, one a {kind}, and the Ray "
-            f"cluster has {there.get(kind, 0):g}; lower it, or add nodes"
-        )
-    return gpu
+    print(json.dumps(cluster.cluster_resources()))
 
 
-def _loop(config: dict[str, str]) -> None:
+def _loop(config: dict[str, Any]) -> None:
+    threads = _share(config["node"], config["threads"])
+    use_threads(threads)
+    torch.set_num_threads(threads.count)  # torch was there before the choice
     work(Path(config["folder"]))
+
+
+def _share(node: str, threads: int) -> Threads:
+    """Divide a machine's threads among the processes that Ray has placed on it.
+
+    Left to itself Ray gives each process one, which offloaded weights would wait for.
+
+    Args:
+        node: Where the training was started.
+        threads: What was chosen there; elsewhere, all cores are taken.
+    """
+    here: str = ray.get_runtime_context().get_node_id()
+    count = threads if here == node else len(os.sched_getaffinity(0))
+    beside = int(os.environ["LOCAL_WORLD_SIZE"])  # as Ray Train says it
+    return Threads(max(1, count // beside), f"{count} for {beside} processes")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from trl.trainer.dpo_trainer import DPOTrainer
 
+from training.agreeing import agreed
 from training.job import Job, write, writing
 
 
@@ -31,13 +32,19 @@ def references(job: Job, trainer: DPOTrainer, lengths: Sequence[int]) -> list[tu
         trainer: With the start model where it will be trained, whole or divided.
         lengths: Tokens of each pair.
     """
-    if not kept(job).exists():
+    found = agreed(lambda: _read(job))
+    if found is None:
         found = _computed(job, trainer, lengths)
         if PartialState().is_main_process:
             with writing(job.folder):
                 job.unfinished.mkdir(parents=True, exist_ok=True)
                 write(kept(job), found)
-        PartialState().wait_for_everyone()
+    return found
+
+
+def _read(job: Job) -> list[tuple[float, float]] | None:
+    if not kept(job).exists():
+        return None
     return [(chosen, rejected) for chosen, rejected in json.loads(kept(job).read_text())]
 
 

@@ -1,7 +1,15 @@
 """What a launcher needs, found out before anything runs."""
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from packaging.version import Version
 
@@ -10,6 +18,8 @@ from training.settings import Launcher, Settings
 
 _OLDEST = {"accelerate": "1.12.0", "deepspeed": "0.18.6", "ray": "2.60.0"}
 """FSDP2 as it is asked for here; ZeRO-3 under transformers 5; Ray Train's second version."""
+_PATIENCE = 60.0
+"""Seconds for a Ray cluster to say what it has; joining it takes a few."""
 
 
 def check(launcher: Launcher, *settings: Settings) -> None:
@@ -20,8 +30,8 @@ def check(launcher: Launcher, *settings: Settings) -> None:
         settings: Of the trainings; each batch must divide among the processes.
 
     Raises:
-        ConfigError: a package is missing or too old, there are fewer GPUs than processes, or a
-            batch does not divide.
+        ConfigError: a package is missing or too old, there are fewer GPUs than processes, or
+            several for one, nothing to offload from, or a batch does not divide.
     """
     for one in settings:
         one.share(launcher.processes)
@@ -35,14 +45,88 @@ def check(launcher: Launcher, *settings: Settings) -> None:
         _installed(launcher.name, f'launcher.name = "{launcher.name}"')
     if launcher.strategy == "zero3":
         _installed("deepspeed", 'launcher.strategy = "zero3"')
-    if launcher.name == "accelerate":
-        gpus: int = import_module("torch").cuda.device_count()
-        if 0 < gpus < launcher.processes:
-            raise ConfigError(
-                f"launcher.processes = {launcher.processes} were asked for, one a GPU, and this "
-                f"machine shows {gpus}; lower it, or spread it over nodes with "
-                'launcher.name = "ray"'
-            )
+    gpu = room(_cluster(), launcher.processes) if launcher.name == "ray" else _room_here(launcher)
+    if launcher.offload and launcher.strategy == "fsdp2" and not gpu:
+        raise ConfigError(
+            "launcher.offload moves from GPUs what does not fit there, and there is none; leave it "
+            "out"
+        )
+
+
+def _room_here(launcher: Launcher) -> bool:
+    """Find out whether there are as many GPUs as are used, or none; say which."""
+    gpus = _gpus()
+    if launcher.name == "accelerate" and 0 < gpus < launcher.processes:
+        raise ConfigError(
+            f"launcher.processes = {launcher.processes} were asked for, one a GPU, and this "
+            f'machine shows {gpus}; lower it, or spread it over nodes with launcher.name = "ray"'
+        )
+    if launcher.name == "in_process" and gpus > 1:
+        raise ConfigError(
+            f"training uses one GPU and {gpus} are visible; choose one, e.g. "
+            'CUDA_VISIBLE_DEVICES=0, or use them all: launcher = { name = "accelerate", '
+            f"processes = {gpus} }}"
+        )
+    return gpus > 0
+
+
+def room(there: Mapping[str, float], processes: int) -> bool:
+    """Find out whether a Ray cluster has a GPU for each process, or, without any, a CPU.
+
+    Args:
+        there: What it has, in Ray's words.
+        processes: How many are wanted.
+
+    Returns:
+        Whether they are on GPUs.
+
+    Raises:
+        ConfigError: it has not, and Ray would wait for them.
+    """
+    gpu = there.get("GPU", 0) > 0
+    kind = "GPU" if gpu else "CPU"
+    if there.get(kind, 0) < processes:
+        raise ConfigError(
+            f"launcher.processes = {processes} were asked for, one a {kind}, and the Ray cluster "
+            f"has {there.get(kind, 0):g}; lower it, or add nodes"
+        )
+    return gpu
+
+
+@cache
+def _cluster() -> Mapping[str, float]:
+    """Ask what the Ray cluster has, or say what one of this machine alone would have.
+
+    Raises:
+        ConfigError: a cluster is named, or was started here, and does not answer.
+    """
+    named = os.environ.get("RAY_ADDRESS")
+    temporary = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    started = Path(temporary, "ray", "ray_current_cluster")  # where `ray start` notes it
+    if named == "local" or not (named or started.exists()):
+        return {"CPU": os.cpu_count() or 1, "GPU": _gpus()}
+    # In a process of its own: this one may be connected to a cluster already.
+    ask = [sys.executable, "-m", "training.on_ray", "--room"]
+    try:
+        told = subprocess.run(
+            ask, capture_output=True, check=True, timeout=_PATIENCE, cwd=Path(__file__).parents[1]
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
+        late = isinstance(error, subprocess.TimeoutExpired)
+        why = f"no answer in {_PATIENCE:g} seconds" if late else "".join(said)
+        raise ConfigError(
+            f"the Ray cluster at {named or started.read_text().strip()} cannot be asked for its "
+            f"room: {why}; start it, or mend RAY_ADDRESS"
+        ) from error
+    there: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
+    return there
+
+
+def _gpus() -> int:
+    """Count the GPUs that this process may use."""
+    found: int = import_module("torch").cuda.device_count()
+    return found
 
 
 def _installed(package: str, wanted_by: str) -> None:

@@ -39,13 +39,25 @@ def divided(launcher: Launcher, settings: Settings, gpu: bool) -> dict[str, Any]
 
 
 def environment(launcher: Launcher) -> dict[str, str]:
-    """Give what must be in a process's environment before it loads a model.
+    """Give what must be in a process's environment before it joins the others.
 
-    Under FSDP the first process of each machine reads the weights, and the others receive them.
+    Under FSDP the first process of all reads the weights, and the others receive their shares.
     """
     if launcher.strategy != "fsdp2":
         return {}
-    return {"ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
+    # accelerate then has gloo beside NCCL (see `backend`).
+    offloaded = {"FSDP_OFFLOAD_PARAMS": "true"} if launcher.offload else {}
+    return {"ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true", **offloaded}
+
+
+def backend(launcher: Launcher, gpu: bool) -> str | None:
+    """Name what the processes talk by, where a launcher's own choice will not do.
+
+    What FSDP keeps in the machine's memory, the length of all gradients is found from there, and
+    NCCL knows GPUs only (pytorch/pytorch#148532).
+    """
+    offloads = launcher.strategy == "fsdp2" and launcher.offload
+    return "cpu:gloo,cuda:nccl" if gpu and offloads else None
 
 
 def _fsdp2(launcher: Launcher, recompute: bool) -> dict[str, Any]:

@@ -26,16 +26,17 @@ _SCALING = (
 """Configuration of the models whose logits are more than a product; TRL's head knows them."""
 
 
-def score_targets_only(trained: PreTrainedModel | PeftModel) -> None:
+def score_targets_only(trained: PreTrainedModel | PeftModel, device: torch.device) -> None:
     """Patch a model that TRL gave a fused LM head, where that is slow.
 
     Args:
-        trained: After `trl.trainer.utils.add_fused_lm_head`, on its device.
+        trained: After `trl.trainer.utils.add_fused_lm_head`.
+        device: Where it will be trained, which under FSDP it is not yet.
     """
     model: Any = trained.get_base_model() if isinstance(trained, PeftModel) else trained
     text = model.config.get_text_config()
     unusual = [name for name in _SCALING if getattr(text, name, None) is not None]
-    if model.device.type != "cpu" or unusual or getattr(text, "output_router_logits", False):
+    if device.type != "cpu" or unusual or getattr(text, "output_router_logits", False):
         return
     fused = model.forward
 

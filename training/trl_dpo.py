@@ -181,7 +181,7 @@ def train(job: Job, pairs: Sequence[PreferencePair]) -> Trained:
         peft_config=peft_config(job),
     )
     model: Any = trainer.model
-    score_targets_only(model)
+    score_targets_only(model, trainer.args.device)
     metrics: dict[str, JsonValue] = {
         "pairs_in": len(pairs),
         "pairs_too_long": len(pairs) - len(rows),

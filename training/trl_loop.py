@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import (
     DistributedType,
     FullyShardedDataParallelPlugin,
-    broadcast_object_list,
     gather_object,
 )
 from pydantic import JsonValue
@@ -41,8 +41,9 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from harness.checkpoints import fingerprint
-from harness.errors import ConfigError, HarnessError
+from harness.errors import HarnessError
 from harness.records import ModelRef
+from training.agreeing import agreed
 from training.job import Job, Trained, unwritable, writing
 from training.lora import configuration
 from training.strategy import divided
@@ -58,18 +59,9 @@ def arguments(job: Job, rows: int) -> dict[str, Any]:
     Args:
         job: Whose settings.
         rows: How many are trained on.
-
-    Raises:
-        ConfigError: several GPUs are visible to one process, and TRL trains on one a process.
     """
     settings = job.settings
     gpu = torch.cuda.is_available()
-    if gpu and job.launcher.name == "in_process" and torch.cuda.device_count() > 1:
-        raise ConfigError(
-            f"training uses one GPU and {torch.cuda.device_count()} are visible; choose one, e.g. "
-            'CUDA_VISIBLE_DEVICES=0, or use them all: launcher = { name = "accelerate", '
-            f"processes = {torch.cuda.device_count()} }}"
-        )
     share, micro = settings.share(job.launcher.processes)
     steps = steps_of(job, rows)
     schedule: dict[str, tuple[str, dict[str, float]]] = {
@@ -145,6 +137,7 @@ class Together:
     args: TrainingArguments
     is_deepspeed_enabled: bool
     is_fsdp_enabled: bool
+    model: Any
 
     def create_accelerator_and_postprocess(self) -> None:
         """Have FSDP divide the model on CPUs as well, where accelerate passes over it."""
@@ -159,6 +152,16 @@ class Together:
         """Leave it to DeepSpeed's own checkpoint, which has the weights already, divided."""
         if not self.is_deepspeed_enabled:
             super().save_model(*args, **kwargs)  # type: ignore[misc]
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the weights that were not read an address each, where all have 0.
+
+        By its address accelerate finds a weight again once it is divided, for the optimizer.
+        """
+        for number, weight in enumerate(self.model.parameters(), start=1):
+            if weight.is_meta:
+                weight.data_ptr = partial(int, number)
+        return super().create_optimizer(*args, **kwargs)  # type: ignore[misc]
 
     def create_scheduler(self, *args: Any, **kwargs: Any) -> Any:
         """Tell transformers' schedules the learning rate, which DeepSpeed's optimizer hides."""
@@ -294,11 +297,10 @@ def run(
     trainer.remove_callback(PrinterCallback)
     watch = Watch(job, start)
     trainer.add_callback(watch)
-    state = [_last_state(job.unfinished) if resumable else None]
-    broadcast_object_list(state)  # so that all processes continue from the same
+    state = agreed(lambda: _last_state(job.unfinished) if resumable else None)
     began = time.perf_counter()
     with _writing_states(job.unfinished):
-        trainer.train(resume_from_checkpoint=state[0])
+        trainer.train(resume_from_checkpoint=state)
     seconds = time.perf_counter() - began
     model: Any = trainer.model
     if not job.rehearsal:
@@ -374,8 +376,7 @@ def _last_state(folder: Path) -> str | None:
         try:
             json.loads((state / "trainer_state.json").read_text())  # the last file to be written
         except (OSError, ValueError):
-            if PartialState().is_main_process:
-                shutil.rmtree(state, ignore_errors=True)
+            shutil.rmtree(state, ignore_errors=True)
         else:
             return str(state)
     return None

@@ -75,7 +75,7 @@ def train(job: Job, examples: Sequence[Example]) -> Trained:
         peft_config=peft_config(job),
     )
     model: Any = trainer.model
-    score_targets_only(model)
+    score_targets_only(model, trainer.args.device)
     metrics: dict[str, JsonValue] = {
         "rows_in": len(examples),
         "rows_too_long": len(examples) - len(rows),

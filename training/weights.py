@@ -17,21 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
+from accelerate import PartialState, init_empty_weights
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.integrations.fsdp import is_fsdp_enabled
 
 from harness.checkpoints import identified, is_adapter, locate, pad_id
 from harness.errors import DataError, HarnessError
-from harness.pretrained import UNREADABLE, load_whole
+from harness.pretrained import UNREADABLE, load_whole, silence
 from harness.records import ModelRef
+from training.agreeing import agreed
 from training.fitting import Limits
 from training.gathering import weights
 from training.job import aside, unwritable
@@ -43,6 +46,10 @@ _DROPOUTS = (
     *("attn_pdrop", "resid_pdrop", "attention_probs_dropout_prob", "hidden_dropout_prob"),
 )
 """What transformers' configuration classes call their dropout rates."""
+
+_SHARD = "5GB"
+"""The most that a file of weights holds: as on the hub. transformers' own 50 GB load slowly, and
+without a sign of life for minutes."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,8 @@ def load(ref: ModelRef, settings: Settings) -> Start:
         DataError: there is no such model, its weights are not those that were measured, or it has
             no dropout to set.
     """
-    location = locate(identified(ref))
+    # Hashing takes minutes where a model is large.
+    location = locate(agreed(lambda: identified(ref)))
     dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
     adapter = is_adapter(location)
     if adapter and settings.lora is not None and settings.lora.save == "adapter":
@@ -79,9 +87,13 @@ def load(ref: ModelRef, settings: Settings) -> Start:
         config = AutoConfig.from_pretrained(whole, revision=ref.revision)
         dropping = copy.deepcopy(config)
         found = _set_dropout(dropping, settings.dropout)
-        model: Any = load_whole(ref, whole, revision=ref.revision, config=dropping, dtype=dtype)
-        if adapter:
-            model = merged(model, location)
+        model: Any
+        if is_fsdp_enabled() and not PartialState().is_main_process:
+            model = _unread(dropping, dtype)
+        else:
+            model = load_whole(ref, whole, revision=ref.revision, config=dropping, dtype=dtype)
+            if adapter:
+                model = merged(model, location)
         tokenizer = AutoTokenizer.from_pretrained(location, revision=ref.revision)
     except UNREADABLE as error:
         reason = (str(error).strip() or repr(error)).splitlines()[0]
@@ -104,6 +116,19 @@ def load(ref: ModelRef, settings: Settings) -> Start:
         ),
         limits=_limits(ref, config, tokenizer, settings.max_length),
     )
+
+
+def _unread(config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """Make a model whose weights take no memory: FSDP hands it its share of the first process's.
+
+    transformers would have every process of a machine hold zeros for all of them.
+    """
+    build: Any = AutoModelForCausalLM.from_config
+    with init_empty_weights(include_buffers=False), silence():
+        model: PreTrainedModel = build(config, dtype=dtype)
+    model.tie_weights()  # within, each of a tied pair becomes a weight of its own
+    model.train(False)  # as loaded ones are
+    return model
 
 
 def _limits(
@@ -159,8 +184,10 @@ def save(model: PreTrainedModel, start: Start, settings: Settings, folder: Path)
     if PartialState().is_main_process:
         try:
             with aside(folder) as partial:
-                base.save_pretrained(partial, state_dict=state)
-                if not adapter:
+                if adapter:
+                    base.save_pretrained(partial, state_dict=state)
+                else:
+                    base.save_pretrained(partial, state_dict=state, max_shard_size=_SHARD)
                     config = copy.deepcopy(start.config)
                     config.dtype = settings.dtype
                     config.save_pretrained(partial)

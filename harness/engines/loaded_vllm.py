@@ -16,7 +16,6 @@ from typing import Any
 
 from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 
-from harness import machine
 from harness.checkpoints import chat_template_hash, identified, locate
 from harness.engines.batching import Row
 from harness.engines.finishing import Finisher, diverged, failed, too_long, unscorable, unscored
@@ -28,6 +27,7 @@ from harness.engines.vllm_environment import devices
 from harness.engines.vllm_orders import begin, completion, likelihood
 from harness.engines.vllm_process import Process, running
 from harness.errors import ConfigError
+from harness.machine import choose_threads, threads_said
 from harness.pretrained import UNREADABLE
 from harness.protocols import (
     Completion,
@@ -80,7 +80,7 @@ def environment(gpus: str | None, replicas: int = 1) -> Mapping[str, str]:
     found = _ON_CPU | dict(os.environ) | _ENVIRONMENT
     found.pop("PYTHONPATH", None)  # meant for this interpreter, not for vLLM's
     if gpus is None:
-        found |= machine.shared_threads(replicas)
+        found |= threads_said(choose_threads().count, replicas)
     else:
         found["CUDA_VISIBLE_DEVICES"] = gpus
     return found

@@ -46,7 +46,5 @@ def test_a_cluster_is_told_where_things_are_and_no_secret():
 
 
 def test_processes_share_the_threads_of_one():
-    here = {"OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "8"}
-    assert machine.shared_threads(3, here) == {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
-    assert machine.shared_threads(9, here)["OMP_NUM_THREADS"] == "1"
-    assert machine.shared_threads(2, {}) == {}
+    assert machine.threads_said(8, 3)["OMP_NUM_THREADS"] == "2"
+    assert machine.threads_said(8, 9)["MKL_NUM_THREADS"] == "1"

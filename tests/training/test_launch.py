@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.errors import ConfigError, HarnessError, StoreError
+from harness.errors import ConfigError, DataError, HarnessError, StoreError
 from harness.records import ModelRef
 from training import launch
 from training.dpo import DPO, PreferencePair, prefer
@@ -272,6 +274,21 @@ def test_processes_that_hang_are_ended(
     assert not launched()
 
 
+def test_processes_share_the_threads_of_this_one(
+    m0: ModelRef, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        "import json, os, pathlib, sys;"
+        "said = [os.environ[name] for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')];"
+        "pathlib.Path(sys.argv[1], 'failure.json').write_text(json.dumps(['DataError', str(said)]))"
+    )
+    stand_in(monkeypatch, script)
+    for has, each in (("5", "2"), ("1", "1")):
+        monkeypatch.setenv("OMP_NUM_THREADS", has)
+        with pytest.raises(DataError, match=rf"^\['{each}', '{each}'\]$"):
+            tune(m0, examples, tmp_path, TWO)
+
+
 def test_an_error_that_a_process_knew_is_raised_here(
     m0: ModelRef, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,6 +378,21 @@ def test_a_worker_that_dies_on_a_ray_cluster_is_started_again(
     assert seen[-1] == 6  # which one worker alone never reaches
     assert_equal(two, tune(m0, examples, tmp_path / "alone"))
     assert not launched()
+
+
+@pytest.mark.ray
+def test_processes_on_a_ray_cluster_share_the_threads_of_their_machines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_ray = import_module("training.on_ray")
+    there = SimpleNamespace(get_node_id=lambda: "a")
+    monkeypatch.setattr(on_ray.ray, "get_runtime_context", lambda: there)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(96))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+
+    assert on_ray._share("a", threads=20).count == 2  # where the training was started
+    assert on_ray._share("b", threads=20).count == 12
+    assert on_ray._share("a", threads=4).count == 1
 
 
 @pytest.mark.ray

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from accelerate import state
 from accelerate.utils import FullyShardedDataParallelPlugin
 from torch.distributed.fsdp import CPUOffloadPolicy
 from transformers import TrainingArguments
@@ -13,7 +15,7 @@ from transformers import TrainingArguments
 from training.dpo import DPO
 from training.settings import Launcher, LoRA, Settings
 from training.sft import SFT
-from training.strategy import divided, environment, zero3
+from training.strategy import backend, divided, environment, zero3
 
 LLAMA_8B = SFT(
     learning_rate=1e-5,
@@ -60,10 +62,9 @@ def test_fsdp2_is_what_accelerate_understands(
     assert plugin.auto_wrap_policy is not None
     assert isinstance(plugin.cpu_offload, CPUOffloadPolicy) is offload
     assert read.gradient_checkpointing is False  # or the weights would be gathered once more
-    assert environment(launcher("fsdp2", processes)) == {
-        "ACCELERATE_USE_FSDP": "true",
-        "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
-    }
+    said = {"ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
+    more = {"FSDP_OFFLOAD_PARAMS": "true"} if offload else {}
+    assert environment(launcher("fsdp2", processes, offload=offload)) == said | more
 
 
 @pytest.mark.parametrize(("settings", "processes"), SIZES)
@@ -103,3 +104,42 @@ def test_a_cpu_computes_in_float32_and_keeps_its_activations() -> None:
     }
     assert asked["deepspeed"]["bf16"] == {"enabled": False}
     assert environment(launcher("zero3", 8)) == {}
+
+
+def test_what_is_offloaded_can_be_summed_up_on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By accelerate, which starts the process group, as by Ray, which is told."""
+    begun = []
+    offloading = launcher("fsdp2", 8, offload=True)
+    process = {"LOCAL_RANK": "0", "ACCELERATE_TORCH_DEVICE": "cpu"}  # there is no GPU to choose
+    for name, value in (environment(offloading) | process).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name, value in {"get_world_size": 8, "get_rank": 0}.items():
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda **asked: begun.append(asked)
+    )
+    monkeypatch.setattr(state.PartialState, "_shared_state", {})
+
+    state.PartialState()
+
+    [asked] = begun
+    assert set(asked["backend"].split(",")) == {"cpu:gloo", "cuda:nccl"}
+    assert backend(offloading, gpu=True) == "cpu:gloo,cuda:nccl"
+    assert backend(offloading, gpu=False) is None
+    assert backend(launcher("fsdp2", 8), gpu=True) is None
+    assert backend(launcher("zero3", 8, offload=True), gpu=True) is None
+
+
+@pytest.mark.ray
+def test_ray_train_takes_two_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = import_module("ray.train.torch.config")
+    begun = []
+    monkeypatch.setattr(config.dist, "init_process_group", lambda **asked: begun.append(asked))
+    asked = backend(launcher("fsdp2", 8, offload=True), gpu=True)
+    assert config.TorchConfig(backend=asked).backend == asked
+
+    config._setup_torch_process_group(asked, 0, 8, "env://")
+
+    assert begun[0]["backend"] == asked
+    assert config._is_backend_nccl(asked)

@@ -4,6 +4,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from transformers import (
 
 from harness.errors import DataError, HarnessError, StoreError
 from harness.records import ModelRef
+from training import weights
 from training.job import aside
 from training.lora import configuration
 from training.settings import LoRA
@@ -73,6 +75,71 @@ def test_no_sampling_default_is_handed_on(m0: ModelRef, tmp_path: Path) -> None:
     said.pop("transformers_version")
     said.pop("_from_model_config", None)
     assert said == {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_fsdp_hands_out_is_not_read_by_those_that_receive_it(
+    m0: ModelRef, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    settings = SETTINGS.model_copy(update={"precision": precision, "dropout": 0.1})
+    read = load(m0, settings)
+    monkeypatch.setattr(weights, "is_fsdp_enabled", lambda: True)
+    assert not any(weight.is_meta for weight in load(m0, settings).model.parameters())
+    monkeypatch.setattr(weights, "PartialState", lambda: SimpleNamespace(is_main_process=False))
+
+    received = load(m0, settings)
+
+    assert all(weight.is_meta for weight in received.model.parameters())
+    assert received.model.lm_head.weight is received.model.model.embed_tokens.weight
+    assert received.model.training is read.model.training
+    assert received.generation == read.generation
+    assert received.model.model.layers[0].self_attn.attention_dropout == 0.1
+    for (name, theirs), (other, mine) in zip(
+        received.model.named_buffers(), read.model.named_buffers(), strict=True
+    ):
+        assert (name, theirs.tolist()) == (other, mine.tolist())
+    # Broadcasts and shares want the same names, shapes and types, under adapters too.
+    assert described(received.model) == described(read.model)
+    lora = configuration(LoRA(r=2))
+    assert described(get_peft_model(received.model, lora)) == described(
+        get_peft_model(read.model, lora)
+    )
+    assert all(weight.is_meta for weight in received.model.parameters())
+
+
+def described(model: torch.nn.Module) -> list[tuple[object, ...]]:
+    return [
+        (name, weight.shape, weight.dtype, weight.requires_grad)
+        for name, weight in model.named_parameters()
+    ]
+
+
+def test_an_adapter_is_merged_by_those_that_read_it(
+    m0: ModelRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora = LoRA(r=2, save="adapter")
+    start = load(m0, SETTINGS)
+    save(adapted(start.model, lora), start, SETTINGS.model_copy(update={"lora": lora}), tmp_path)
+    adapter = ModelRef(location=str(tmp_path))
+    read = load(adapter, SETTINGS)
+    monkeypatch.setattr(weights, "is_fsdp_enabled", lambda: True)
+    monkeypatch.setattr(weights, "PartialState", lambda: SimpleNamespace(is_main_process=False))
+
+    assert described(load(adapter, SETTINGS).model) == described(read.model)
+
+
+def test_large_models_are_saved_in_several_files(
+    m0: ModelRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert weights._SHARD == "5GB"
+    monkeypatch.setattr(weights, "_SHARD", "20KB")
+    start = load(m0, SETTINGS)
+
+    save(start.model, start, SETTINGS, tmp_path / "m1")
+
+    assert len([*(tmp_path / "m1").glob("model-0000?-of-*.safetensors")]) > 1
+    again = load(ModelRef(location=str(tmp_path / "m1")), SETTINGS).model.state_dict()
+    assert all(torch.equal(again[name], w) for name, w in start.model.state_dict().items())
 
 
 def test_saved_in_the_dtype_asked_for(m0: ModelRef, tmp_path: Path) -> None:
