@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from harness.records import Bill, Cost, RunRecord
 from harness.units import duration
 from reports.blocks import Block, Points
-from reports.figures import LONGEST_TEXT, plain, visible
+from reports.figures import LONGEST_TEXT, counted, plain, visible
 from reports.names import label
 from reports.series import chosen, evaluations, missing_stages, models
 
@@ -152,9 +152,15 @@ def _money(record: RunRecord) -> str:
 
 
 def _bill(bill: Bill) -> str:
-    known = "cost unknown" if bill.dollars is None else f"${bill.dollars:,.2f}"
-    unknown = f", and unknown for {bill.unpriced:,} calls" if bill.unpriced else ""
-    return f"{known}{unknown} for {sum(bill.calls.values()):,} calls of {bill.model}"
+    """Say what is known of a bill, and of how many calls nothing is."""
+    every = sum(bill.calls.values())
+    calls = f"{counted(every, 'call')} of {bill.model}"
+    if bill.dollars is not None:
+        without = f", without {bill.unpriced:,} whose cost is unknown" if bill.unpriced else ""
+        return f"${bill.dollars:,.2f} for {calls}{without}"
+    if bill.unpriced < every:  # the others were refused, or never reached the server
+        return f"unknown for {bill.unpriced:,} of {calls}, nothing for the others"
+    return f"unknown for {calls}"
 
 
 def _rounds(record: RunRecord) -> str:

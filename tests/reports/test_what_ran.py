@@ -1,5 +1,8 @@
 """What a reader needs to know to run the same."""
 
+import pytest
+
+from harness.records import Bill
 from reports.what_ran import what_ran
 from tests.reports.conftest import REQUEST
 
@@ -25,3 +28,28 @@ def test_training_data_are_named_with_their_use_and_what_is_in_files(whole_run):
 
 def test_a_request_that_names_no_data_says_so(whole_run):
     assert lines(whole_run, trainer=None)["Training data"] == "not stated"
+
+
+@pytest.mark.parametrize(
+    ("bill", "said"),
+    [
+        ({"calls": {"ok": 72}, "dollars": 0.414}, "$0.41 for 72 calls of m"),
+        ({"calls": {"ok": 1}, "dollars": 0}, "$0.00 for 1 call of m"),
+        (
+            {"calls": {"ok": 69, "time_out": 3}, "dollars": 1234.5, "unpriced": 3},
+            "$1,234.50 for 72 calls of m, without 3 whose cost is unknown",
+        ),
+        ({"calls": {"ok": 25}, "unpriced": 25}, "unknown for 25 calls of m"),
+        (
+            {"calls": {"ok": 69, "connection": 3}, "unpriced": 69},
+            "unknown for 69 of 72 calls of m, nothing for the others",
+        ),
+    ],
+)
+def test_money_says_what_is_known_and_of_how_many_calls_nothing_is(bill, said, whole_run):
+    bills = (Bill(model="m", host="h", **bill),)
+    assert lines(whole_run.model_copy(update={"bills": bills}))["Money"] == said
+
+
+def test_a_run_without_servers_cost_no_money(whole_run):
+    assert lines(whole_run)["Money"] == "nothing: no model on a server was asked"
