@@ -1,6 +1,6 @@
 """Draw an overview of a run, for a live display and for `harness status`.
 
-    1/3 00-evaluate  done       0:12  M0
+    1/3 00-evaluate  done       0:12  M0  0:04 loading and other
     2/3 01-train     under way  0:31  seeds, train SFT done; train M1
     3/3 01-evaluate  to come   ~0:12
 
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.overview import (
+    OTHER,
     Left,
     Overview,
     models_of,
@@ -82,7 +83,8 @@ def _stage(overview: Overview, stage: Stage, now: float) -> tuple[str, str, str]
         total = sum(result.costs.values(), Cost())
         names = ", ".join(model.name for model in models_of(result))
         state = "done" if result.finished else "answered"
-        return state, clock(total.seconds), "  ".join(filter(None, (names, extras(total))))
+        said = (names, _rest(result.costs.get(OTHER, Cost())), extras(total))
+        return state, clock(total.seconds), "  ".join(filter(None, said))
     under_way = overview.under_way
     if under_way is None or under_way.stage != stage:
         estimate = overview.estimate(stage)
@@ -98,6 +100,11 @@ def _stage(overview: Overview, stage: Stage, now: float) -> tuple[str, str, str]
     elif ended:
         text += f": {', '.join(under_way.ended)}"
     return "under way", time, text
+
+
+def _rest(cost: Cost) -> str:
+    """Say what a stage took beside its parts, where that is as much as a clock shows."""
+    return f"{clock(cost.seconds)} {OTHER}" if cost.seconds >= 1 else ""
 
 
 def part_line(part: PartUnderWay, now: float, width: int) -> Table:
@@ -164,7 +171,7 @@ def bill(bills: Sequence[Bill]) -> str:
 def money(known: float, unpriced: int) -> str:
     """Say what calls came to, and how many more cost something that nobody knows."""
     dollars = f"${known:,.2f}" if known >= 0.1 else f"${known:.4f}"
-    more = f"{unpriced:,} calls of unknown cost" if unpriced else ""
+    more = f"{unpriced:,} call{'s' if unpriced > 1 else ''} of unknown cost" if unpriced else ""
     return " and ".join(filter(None, (dollars if known else "", more)))
 
 

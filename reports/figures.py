@@ -53,6 +53,11 @@ def percent(part: float, whole: float) -> str:
     return ">99%" if written == "100%" and part != whole else written
 
 
+def counted(count: int, noun: str) -> str:
+    """Write how many there are of something: `1 call`, `1,200 calls`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def listed(counts: Sequence[int]) -> str:
     """Write every count: `120 / 90 / 120`."""
     return " / ".join(f"{count:,}" for count in counts)

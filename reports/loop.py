@@ -11,19 +11,23 @@ nested tables, histograms (keys are numbers), cells (keys are pairs of numbers) 
 [step, value]).
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
 from harness.records import RunRecord
-from reports.blocks import Cell, Row, Table
+from harness.units import duration, size
+from reports.blocks import Row, Table
 from reports.figures import DASH, plain, visible
 
 KNOWN = ("seeds", "eft", "sft", "prompts", "candidates", "judgements", "pairs", "training")
 """The sections of a self-rewarding round, in the order in which they happen."""
 MOST_CELLS = 10
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_SECONDS = re.compile(r"(^|_)seconds$")
+_BYTES = re.compile(r"(^|_)(bytes|peak_memory)$")
 _CELL = re.compile(r"\D{0,2}(-?\d+(?:\.\d+)?)\D{1,4}?(-?\d+(?:\.\d+)?)\D{0,2}")
 
 Values = Mapping[str, JsonValue]
@@ -58,7 +62,7 @@ def _section(title: str, columns: Mapping[str, Values]) -> Iterator[Table]:
     counts = [p for p in paths if any(_is_table(values.get(p)) for values in flat.values())]
     parents = {path.rpartition(": ")[0] for path in paths}
     rows = tuple(
-        Row(_label(path), tuple(_cell(_leaf(values, path)) for values in flat.values()))
+        Row(_label(path), tuple(_cell(_leaf(values, path), path) for values in flat.values()))
         for path in paths
         if path not in counts and path not in parents
     )
@@ -138,29 +142,37 @@ def _label(name: str) -> str:
     return visible(name.replace("_", " "), longest=60)
 
 
-def _cell(value: JsonValue) -> Cell:
+def _cell(value: JsonValue, path: str) -> str:
     """Show a leaf in a few words."""
     if value is None:
         return DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return plain(value)
+        return _number(value, path)
     if isinstance(value, str):
         return visible(value, longest=120)
     if isinstance(value, dict):
         return "none"
-    return _list(value)
+    return _list(value, path)
 
 
-def _list(values: Sequence[JsonValue]) -> str:
+def _number(value: float, path: str) -> str:
+    """Write a number, with a unit where its name says which."""
+    name = path.rpartition(": ")[2]
+    if math.isfinite(value) and _SECONDS.search(name):
+        return duration(value) if value >= 1 else f"{value:.2g} s"
+    return size(value) if math.isfinite(value) and _BYTES.search(name) else plain(value)
+
+
+def _list(values: Sequence[JsonValue], path: str) -> str:
     curve = [point for value in values for point in _points(value)]
     if curve and len(curve) == len(values):
         (first_step, first), (last_step, last) = curve[0], curve[-1]
         steps = f"{plain(first_step)}{DASH}{plain(last_step)}"
-        return f"{plain(first)} → {plain(last)} (steps {steps})"
+        return f"{_number(first, path)} → {_number(last, path)} (steps {steps})"
     if all(not isinstance(value, list | dict) for value in values) and len(values) <= 6:
-        return ", ".join(str(_cell(value)) for value in values) or "none"
+        return ", ".join(_cell(value, path) for value in values) or "none"
     return f"{len(values):,} entries"
 
 

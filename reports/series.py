@@ -162,15 +162,11 @@ def missing_stages(record: RunRecord) -> tuple[Stage, ...]:
 
 
 def chosen(value: JsonValue) -> str:
-    """Name a plug-in, or a model with what opens it, as the request chose it."""
+    """Name a plug-in or a model as the request chose it."""
     if value is None:
         return "none"
     if not isinstance(value, dict):
         return str(value)
-    model = value.get("model")
-    if isinstance(model, dict):
-        engine = chosen(value.get("engine"))
-        return f"{model.get('location')}, through the {engine} engine"
     return str(value.get("location") or value.get("name") or "unnamed")
 
 

@@ -14,7 +14,7 @@ from harness.records import Cost, Metric, RunRecord
 from harness.units import duration
 from reports.blocks import Cell, Figure, Row, Table, Tone
 from reports.changes import NET_WIN, Change, Changes
-from reports.figures import DASH, places
+from reports.figures import DASH, counted, places
 from reports.names import label
 from reports.series import Series
 
@@ -168,7 +168,7 @@ def _count(count: int) -> str:
 
 
 def _money(cost: Cost) -> str:
-    unknown = f"{cost.unpriced:,} calls unknown" if cost.unpriced else ""
+    unknown = f"{counted(cost.unpriced, 'call')} unknown" if cost.unpriced else ""
     return ", ".join(filter(None, (f"${cost.dollars:,.2f}" if cost.dollars else "", unknown)))
 
 

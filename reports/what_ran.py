@@ -1,8 +1,9 @@
 """What ran: how far it is, of which models, on what data, by which judge, at what cost.
 
 Model    microworld (weights bb5b643e5b289c0c)
+Engine   transformers, float32, on the CPU
 Trained  SFT (weights a709554c77e1489c), M1 (weights 55f07c34e1e2ac05)
-Judge    examiner, through the examiner engine (...)
+Judge    examiner, through the engine examiner (...)
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from pydantic import JsonValue
 from harness.records import Bill, Cost, RunRecord
 from harness.units import duration
 from reports.blocks import Block, Points
-from reports.figures import LONGEST_TEXT, plain, visible
+from reports.engines import engine, hardware, names
+from reports.figures import LONGEST_TEXT, counted, plain, visible
 from reports.names import label
 from reports.series import chosen, evaluations, missing_stages, models
 
@@ -65,10 +67,12 @@ def what_ran(record: RunRecord) -> Points:
             (name, visible(value, longest=_LONGEST))
             for name, value in (
                 ("Model", base),
+                ("Engine", engine(record, request.get("engine"), request.get("model"))),
                 ("Trainer", f"{chosen(request.get('trainer'))}, {_rounds(record)}"),
                 ("Seed", str(request.get("seed", "not stated"))),
                 ("Trained", _trained(record)),
                 ("Training data", _training_data(record)),
+                ("Hardware", hardware(record)),
                 ("Versions", _versions(record)),
                 ("Time", _time(record)),
                 ("Money", _money(record)),
@@ -116,7 +120,11 @@ def _judge(record: RunRecord) -> str:
                 name, _, how = result.judge.partition(", ")
                 asked.setdefault(name, {})[how] = None
     marked = "; ".join(": ".join(filter(None, (n, "; ".join(h)))) for n, h in asked.items())
-    wanted = chosen(record.request.get("judge"))
+    asked_for = record.request.get("judge")
+    wanted = chosen(asked_for)
+    if isinstance(asked_for, dict) and (model := asked_for.get("model")) is not None:
+        by = engine(record, asked_for.get("engine"), model)
+        wanted = f"{chosen(model)}, through the engine {by}"
     return f"{wanted} ({marked})" if marked else wanted
 
 
@@ -152,9 +160,15 @@ def _money(record: RunRecord) -> str:
 
 
 def _bill(bill: Bill) -> str:
-    known = "cost unknown" if bill.dollars is None else f"${bill.dollars:,.2f}"
-    unknown = f", and unknown for {bill.unpriced:,} calls" if bill.unpriced else ""
-    return f"{known}{unknown} for {sum(bill.calls.values()):,} calls of {bill.model}"
+    """Say what is known of a bill, and of how many calls nothing is."""
+    every = sum(bill.calls.values())
+    calls = f"{counted(every, 'call')} of {bill.model}"
+    if bill.dollars is not None:
+        without = f", without {bill.unpriced:,} whose cost is unknown" if bill.unpriced else ""
+        return f"${bill.dollars:,.2f} for {calls}{without}"
+    if bill.unpriced < every:  # the others were refused, or never reached the server
+        return f"unknown for {bill.unpriced:,} of {calls}, nothing for the others"
+    return f"unknown for {calls}"
 
 
 def _rounds(record: RunRecord) -> str:
@@ -168,7 +182,13 @@ def _versions(record: RunRecord) -> str:
     packages = environment.get("packages")
     named = {"harness": environment.get("harness"), "python": environment.get("python")}
     if isinstance(packages, dict):
-        named |= {name: packages.get(name) for name in ("torch", "transformers", "trl")}
+        judge = record.request.get("judge")
+        answered = [
+            record.request.get("engine"),
+            judge.get("engine") if isinstance(judge, dict) else None,
+        ]
+        engines = [name for choice in answered for name in names(choice)]
+        named |= {name: packages.get(name) for name in ("torch", "transformers", "trl", *engines)}
     return ", ".join(f"{name} {value}" for name, value in named.items() if value) or "not recorded"
 
 

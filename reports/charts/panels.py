@@ -164,7 +164,11 @@ def _key(shown: Sequence[Panel]) -> list[tuple[Ink, str]]:
 def _alt(panel: Panel) -> str:
     lines = "; ".join(
         (f"{line.name}: " if len(panel.lines) > 1 else "")
-        + ", ".join(replace(place, low=None, high=None, n=None).text for place in line.places)
+        + ", ".join(
+            replace(place, low=None, high=None, n=None).text
+            for place in line.places
+            if place.there or place.missing
+        )
         for line in panel.lines
     )
     return f"{panel.title}, {panel.measure}. {lines}."

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from harness import view
-from harness.overview import Left, Overview
+from harness.overview import OTHER, Left, Overview
 from harness.records import Bill, Cost, ModelRef, PartUnderWay, Stage, StageResult, UnderWay
 from harness.run import stages
 
@@ -48,6 +48,14 @@ def test_the_whole_run_at_a_glance():
     assert part.startswith("train SFT  ━━")
     assert part.endswith("25/100  50 tokens/s  0:10 elapsed  0:30 left")
     assert summary == "0:32 elapsed, over 0:42 left  $0.41  5 no_score, 1 truncated  1 tie"
+
+
+def test_a_stage_that_is_done_says_what_it_took_beside_its_parts():
+    loading = M0.model_copy(update={"costs": M0.costs | {OTHER: Cost(seconds=29)}})
+    [line, *_] = drawn(Overview(stages(0), (loading,)), width=100)
+    assert line.startswith(
+        "1/1  00-evaluate  done          0:41  M0  0:29 loading and other  3 no_score"
+    )
 
 
 def test_the_parts_to_come_are_named():
@@ -101,6 +109,7 @@ def test_an_estimate_says_what_it_is_worth(left, said):
         (0.0042, 0, "$0.0042"),
         (1234.5, 2, "$1,234.50 and 2 calls of unknown cost"),
         (0, 7, "7 calls of unknown cost"),
+        (0, 1, "1 call of unknown cost"),
     ],
 )
 def test_money_is_what_is_known_of_it(known, unpriced, said):

@@ -76,7 +76,28 @@ def test_a_leaf_is_shown_in_a_few_words(value, shown):
 
 
 def test_numbers_outside_any_section_are_shown_too():
-    assert tables({"pairs": {"n": 1}, "seconds": 2.5})["other numbers"] == {"seconds": ("2.5",)}
+    assert tables({"pairs": {"n": 1}, "speed": 2.5})["other numbers"] == {"speed": ("2.5",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("peak_memory", 758_226_944, "758.2 MB"),
+        ("checkpoint_bytes", 16.1e9, "16.1 GB"),
+        ("startup_seconds", 0.09286, "0.093 s"),
+        ("seconds", 182.4, "3 min 02 s"),
+        ("seconds", 0, "0 s"),
+        ("step_seconds", [[1, 0.25], [40, 90]], "0.25 s → 1 min 30 s (steps 1\N{EN DASH}40)"),
+        ("step_seconds", [1.5, None], "1.5 s, \N{EN DASH}"),
+        ("step_seconds", float("inf"), "not finite"),
+        ("peak_memory", float("nan"), "not finite"),
+        ("seconds_per_row", 182.4, "182.4"),
+        ("gpu_memory", 0.9, "0.9"),
+    ],
+)
+def test_bytes_and_seconds_have_units_where_the_name_says_so(name, value, shown):
+    assert tables({"training": {name: value}}) == {"training": {name.replace("_", " "): (shown,)}}
+    assert tables({name: value, "n": 1})["other numbers"][name.replace("_", " ")] == (shown,)
 
 
 def test_warnings_are_not_numbers():

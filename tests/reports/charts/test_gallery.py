@@ -105,6 +105,11 @@ def test_the_series_shows_every_axis_and_how_each_model_compares(whole_run):
     assert "M3: no clear change" in titles(series)
 
 
+def test_a_model_that_plays_against_none_before_it_is_left_out_of_the_words(whole_run):
+    alt = drawn(whole_run)["series"].alt
+    assert "net win over the one before. SFT: not run, M1: 0.010, M2: 0.370, M3: 0.020." in alt
+
+
 def test_games_show_counts_shares_and_net_wins(whole_run):
     written = texts(drawn(whole_run)["head-to-head"])
     assert "M2 vs M1" in written
