@@ -74,7 +74,7 @@ class Ray:
     class Config(Record):
         """Which engine, how often, and where."""
 
-        engine: Choice = Choice(name="transformers")
+        engine: Choice = Field(default=Choice(name="transformers"), validate_default=True)
         replicas: int | None = Field(default=None, ge=1)
         """How often the model is opened. None: as often as the cluster has room for at first."""
         cluster: Cluster = Cluster()
