@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub import try_to_load_from_cache
 from jinja2 import TemplateError
 
 from harness.errors import DataError
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 # Of a hub that cannot be reached its client would tell every attempt; the error at the end will do.
 logging.getLogger("huggingface_hub.utils._http").setLevel(logging.ERROR)
+
+LIKE_LLAMA = frozenset({"llama", "mistral", "qwen2", "qwen3", "smollm3"})
+"""What config.json calls decoders that can be reckoned with from it: gated feed-forward layers, and
+attention in every block."""
 
 MICROWORLD = "microworld"
 """The location that stands for the embedded M0."""
@@ -109,7 +113,7 @@ def identified(ref: ModelRef) -> ModelRef:
 
 
 def config_file(ref: ModelRef) -> Path | None:
-    """Find a model's config.json: in its folder, or of a hub model, which may be asked for it.
+    """Find a model's config.json, in its folder or the hub's local cache; the hub is not asked.
 
     Raises:
         DataError: the location looks like a folder and holds no model.
@@ -119,12 +123,7 @@ def config_file(ref: ModelRef) -> Path | None:
         file = Path(location) / "config.json"
         return file if file.is_file() else None
     cached = try_to_load_from_cache(location, "config.json", revision=ref.revision)
-    if isinstance(cached, str):
-        return Path(cached)
-    try:
-        return Path(hf_hub_download(location, "config.json", revision=ref.revision))
-    except (OSError, ValueError):  # no connection, no such model, or none that may be read
-        return None
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def is_adapter(location: str) -> bool:

@@ -8,8 +8,10 @@ import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -74,21 +76,24 @@ def use_threads(threads: Threads) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-_HANDED_ON = {"PYTHONPATH", "HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT"}
+_HANDED_ON = {
+    *("PYTHONPATH", "HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE"),
+    *("HF_HUB_OFFLINE", "HF_ENDPOINT"),
+}
 _FAMILIES = ("HARNESS_", "NCCL_", "GLOO_", "VLLM_")
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
+_KEPT = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|_(HOST|PORT|RANK|THREADS|VISIBLE)")
 
 
 def handed_on(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What processes on a cluster's machines are told of this environment: paths and networks.
 
-    No secrets, which a cluster shows to whoever asks; no threads and no GPUs, which are each
-    machine's own.
+    No secrets, which a cluster shows to whoever asks; no addresses, threads or GPUs, which are
+    each machine's own.
     """
     return {
         name: value
         for name, value in environment.items()
-        if (name in _HANDED_ON or name.startswith(_FAMILIES)) and not _SECRET.search(name)
+        if (name in _HANDED_ON or name.startswith(_FAMILIES)) and not _KEPT.search(name)
     }
 
 
@@ -98,6 +103,29 @@ def installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return "unknown" if find_spec(package) else None
+
+
+def ray_address() -> str | None:
+    """Where a Ray cluster is that the environment names, or that `ray start` noted here."""
+    named = os.environ.get("RAY_ADDRESS")
+    note = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
+    try:
+        return named or note.read_text().strip() or None
+    except OSError:
+        return None
+
+
+def knock(address: str, patience: float = 10.0) -> None:
+    """See whether somebody is at `host:port`; of another kind of address nothing is found out.
+
+    Ray itself would knock for minutes.
+
+    Raises:
+        OSError: there is nobody.
+    """
+    plain = re.fullmatch(r"([^/\s:]+):(\d{1,5})", address)
+    if plain and int(plain[2]) < 1 << 16:
+        socket.create_connection((plain[1], int(plain[2])), timeout=patience).close()
 
 
 def gpus() -> Sequence[str]:

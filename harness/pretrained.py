@@ -8,7 +8,7 @@ this one function.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,12 +42,29 @@ def load_whole(ref: ModelRef, location: str, **options: Any) -> PreTrainedModel:
         model, report = from_pretrained(
             location, **options, output_loading_info=True, ignore_mismatched_sizes=True
         )
-    if wrong := _wrong(report, list(model.state_dict())):
-        raise DataError(
-            f"{ref.name} at {ref.location!r}: its config.json describes a model of another shape "
-            f"than its weights have ({wrong}); restore the one or the other"
-        )
+    check_loaded(ref, location, model, report)
     return model
+
+
+def check_loaded(
+    ref: ModelRef, location: str, model: PreTrainedModel, report: Mapping[str, Any]
+) -> None:
+    """Refuse what transformers made up, or left out.
+
+    Args:
+        ref: Whose weights they are.
+        location: Where they lie.
+        model: With the weights.
+        report: What transformers told of loading them.
+
+    Raises:
+        DataError: they are not those that their configuration describes.
+    """
+    if wrong := _wrong(report, list(model.state_dict()), f"{model.base_model_prefix}."):
+        raise DataError(
+            f"the weights of {ref.name} at {location!r} are of another shape than the "
+            f"configuration there says ({wrong}); restore the one or the other"
+        )
 
 
 @contextmanager
@@ -64,12 +81,13 @@ def silence() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _wrong(report: dict[str, Any], own: list[str]) -> str:
+def _wrong(report: Mapping[str, Any], own: list[str], prefix: str) -> str:
     """Say what does not fit, by its first weight; nothing where all does.
 
     Args:
         report: What transformers tells of the loading.
         own: The names of the model's own weights.
+        prefix: What some checkpoints leave out before them.
     """
     if report["mismatched_keys"]:
         name, found, asked = min(report["mismatched_keys"])
@@ -77,11 +95,12 @@ def _wrong(report: dict[str, Any], own: list[str]) -> str:
     if report["missing_keys"]:
         return f"there is no {min(report['missing_keys'])}"
     # A checkpoint may hold more than a language model, a head for values say, but no more blocks.
-    kinds = {_kind(name) for name in own}
-    more = [name for name in report["unexpected_keys"] if _kind(name) in kinds]
+    kinds = {_kind(name.removeprefix(prefix)) for name in own}
+    unexpected = report["unexpected_keys"]
+    more = [name for name in unexpected if _kind(name.removeprefix(prefix)) in kinds]
     return f"there is a {min(more)}" if more else ""
 
 
 def _kind(name: str) -> str:
     """Tell what a weight is, whichever block it is of."""
-    return re.sub(r"\.\d+\.", ".#.", name)
+    return re.sub(r"\b\d+\b", "#", name)

@@ -128,8 +128,8 @@ def _ray(options: _Options, packages: _Options, gpus: bool | None) -> str:
     elif gpus and isinstance(cards, int | float) and chosen(inner) != "vllm":  # which says it
         each = f"{cards:g} GPU{'' if cards == 1 else 's'} each"
     where = {"": "", "auto": "on the cluster of its machine"}.get(address, f"on cluster {address}")
-    # Where a cluster is elsewhere, so is its torch: that of here says nothing of its devices.
-    found = {name: version for name, version in packages.items() if not address or name != "torch"}
+    # A cluster's machines have the same versions, but builds for devices of their own.
+    found = {"vllm": _text(packages, "vllm").partition("+")[0]} if address else packages
     return _joined(
         f"ray: {counted(replicas, 'replica') if replicas else 'replicas'}"
         + (f" of {_local(inner, found, gpus)}" if inner is not None else ""),

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -14,6 +13,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from harness.errors import ConfigError
+from harness.machine import knock, ray_address
 from training.settings import Launcher, Settings
 
 _OLDEST = {"accelerate": "1.12.0", "deepspeed": "0.18.6", "ray": "2.60.0"}
@@ -61,7 +61,7 @@ def _room_here(launcher: Launcher) -> bool:
             f"launcher.processes = {launcher.processes} were asked for, one a GPU, and this "
             f'machine shows {gpus}; lower it, or spread it over nodes with launcher.name = "ray"'
         )
-    if launcher.name == "in_process" and gpus > 1:
+    if launcher.processes == 1 and gpus > 1:
         raise ConfigError(
             f"training uses one GPU and {gpus} are visible; choose one, e.g. "
             'CUDA_VISIBLE_DEVICES=0, or use them all: launcher = { name = "accelerate", '
@@ -100,27 +100,34 @@ def _cluster() -> Mapping[str, float]:
     Raises:
         ConfigError: a cluster is named, or was started here, and does not answer.
     """
-    named = os.environ.get("RAY_ADDRESS")
-    temporary = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    started = Path(temporary, "ray", "ray_current_cluster")  # where `ray start` notes it
-    if named == "local" or not (named or started.exists()):
+    address = ray_address()
+    if address in (None, "local"):
         return {"CPU": os.cpu_count() or 1, "GPU": _gpus()}
     # In a process of its own: this one may be connected to a cluster already.
     ask = [sys.executable, "-m", "training.on_ray", "--room"]
     try:
+        knock(str(address))
         told = subprocess.run(
             ask, capture_output=True, check=True, timeout=_PATIENCE, cwd=Path(__file__).parents[1]
         )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
-        late = isinstance(error, subprocess.TimeoutExpired)
-        why = f"no answer in {_PATIENCE:g} seconds" if late else "".join(said)
+    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise ConfigError(
-            f"the Ray cluster at {named or started.read_text().strip()} cannot be asked for its "
-            f"room: {why}; start it, or mend RAY_ADDRESS"
+            f"the Ray cluster at {address} cannot be asked for its room: {_why(error)}; start it, "
+            "mend RAY_ADDRESS, or, where that is not set, have `ray stop` forget it"
         ) from error
     there: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
     return there
+
+
+def _why(error: OSError | subprocess.SubprocessError) -> str:
+    match error:
+        case subprocess.TimeoutExpired():
+            return f"no answer in {_PATIENCE:g} seconds"
+        case subprocess.CalledProcessError():
+            said = (error.stderr or b"").decode(errors="replace")
+            return "".join(said.strip().splitlines()[-1:])
+        case _:
+            return str(error)
 
 
 def _gpus() -> int:

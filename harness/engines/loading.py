@@ -7,6 +7,7 @@ import json
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -19,7 +20,7 @@ from transformers import (
 from harness.checkpoints import is_adapter, locate
 from harness.engines.attention import GROUPED
 from harness.errors import DataError
-from harness.pretrained import UNREADABLE, load_whole, silence
+from harness.pretrained import UNREADABLE, check_loaded, load_whole, silence
 from harness.records import ModelRef
 
 
@@ -45,7 +46,8 @@ def load_model(
         )
         if adapter:
             with silence():
-                model.load_adapter(adapter)
+                found: Any = model.load_adapter(adapter)
+            check_loaded(ref, location, model, vars(found))
             for module in model.modules():
                 merge = getattr(module, "merge", None)
                 if merge is not None:

@@ -20,7 +20,6 @@ what is behind it imports Ray.
 """
 
 import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
@@ -32,12 +31,10 @@ from pydantic import Field, field_validator
 from harness import plugins
 from harness.config import Choice
 from harness.errors import ConfigError
-from harness.machine import installed
+from harness.machine import installed, knock, ray_address
 from harness.protocols import Checked, Elsewhere, Engine, LoadedModel, Remote
 from harness.records import ModelRef, Record
 
-_KNOCK = 10.0
-"""Seconds for the cluster's machine to answer."""
 OLDEST = (2, 60)
 """The oldest Ray that this is made for and tested with."""
 
@@ -114,7 +111,7 @@ class Ray:
             if isinstance(engine, Checked):
                 engine.check(model)
         else:
-            knock(cluster.address)
+            reach(cluster.address)
             self.check_model(model)
 
     def check_model(self, model: ModelRef) -> None:
@@ -166,19 +163,18 @@ class Ray:
             yield loaded
 
 
-def knock(address: str) -> None:
-    """See whether somebody is at an address: Ray itself would knock for minutes.
+def reach(address: str) -> None:
+    """See whether there is a cluster, as far as that can be told without Ray.
 
     Raises:
-        ConfigError: there is nobody.
+        ConfigError: there is none.
     """
-    host, _, port = address.rpartition(":")
-    if address == "auto":
-        return  # Ray knows where
+    at = ray_address() if address == "auto" else address
     try:
-        socket.create_connection((host, int(port)), timeout=_KNOCK).close()
-    except (OSError, OverflowError) as error:
-        raise no_cluster(address, error) from error
+        if at is not None:  # Ray looks further
+            knock(at)
+    except OSError as error:
+        raise no_cluster(at, error) from error
 
 
 def no_cluster(address: str | None, error: Exception) -> ConfigError:

@@ -18,7 +18,7 @@ from typing import Any
 import ray
 
 from harness.config import Choice
-from harness.engines.ray import Ray, knock, no_cluster
+from harness.engines.ray import Ray, no_cluster, reach
 from harness.engines.ray_replica import Wanted, machines, opened
 from harness.engines.spreading import Spread
 from harness.errors import ConfigError
@@ -94,8 +94,8 @@ def connect(address: str | None) -> None:
             "include_dashboard": False,
             "object_store_memory": _STORE,
         }
-    elif address != "auto":
-        knock(address)
+    else:
+        reach(address)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)

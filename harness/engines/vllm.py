@@ -69,7 +69,7 @@ class VLLM:
 
         Raises:
             ConfigError: vLLM is missing or of another version, there are too few GPUs or too
-                small ones, or `tensor_parallel` does not divide the model's heads.
+                small ones, fewer cores of a CPU than replicas, or what `check_model` says.
             DataError: the location holds no model, or an adapter.
         """
         python = vllm_environment.interpreter()
@@ -106,7 +106,7 @@ class VLLM:
         if asked and isinstance(own, int) and asked > own:
             raise ConfigError(
                 f"the engine's option context = {asked} is more than the {own} tokens that "
-                f"{model.name} was made for; lower it, or leave it out"
+                f"config.json gives {model.name}; lower it, or leave it out"
             )
 
     def packages(self) -> Mapping[str, str]:

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import machine
+from harness.checkpoints import LIKE_LLAMA
 from harness.errors import ConfigError
 from harness.units import BYTES
 
 if TYPE_CHECKING:
     from harness.engines.vllm import VLLM
-
-_OTHERWISE = ("sliding_window", "layer_types", "kv_lora_rank")
-"""What configurations say whose layers do not all keep every key and value."""
 
 
 def check(folder: Path, about: Mapping[str, Any], config: "VLLM.Config") -> None:
@@ -56,7 +54,8 @@ def check(folder: Path, about: Mapping[str, Any], config: "VLLM.Config") -> None
 
 def _weights(folder: Path, about: Mapping[str, Any], dtype: str) -> float:
     """Count the GB of the weights as they will be; 0 where that is not known."""
-    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+    # Beside them the same weights may lie once more: consolidated.safetensors, say.
+    files = [*folder.glob("model*.safetensors")] or [*folder.glob("pytorch_model*.bin")]
     stored, chosen = _dtype(about, "auto"), _dtype(about, dtype)
     size = sum(file.stat().st_size for file in files) / 1e9
     return size * BYTES.get(chosen, 1) / BYTES.get(stored, 1) if stored in BYTES else size
@@ -74,8 +73,15 @@ def _token(about: Mapping[str, Any], dtype: str, gpus: int) -> float:
     layers: Any = about.get("num_hidden_layers")
     hidden: Any = about.get("hidden_size")
     known = all(isinstance(one, int) and one > 0 for one in (heads, layers, keys, hidden))
-    if not known or dtype not in BYTES or any(about.get(name) for name in _OTHERWISE):
+    if not known or dtype not in BYTES or not _keeps_all(about):
         return 0.0
     size: int = about.get("head_dim") or hidden // heads
     # Where there are more GPUs than key heads, several keep the same one.
     return float(2 * layers * max(1, keys // gpus) * size * BYTES[dtype]) / 1e9
+
+
+def _keeps_all(about: Mapping[str, Any]) -> bool:
+    """Tell whether every layer keeps all keys and values; for sure, or it is vLLM's to say."""
+    slides = about.get("sliding_window") and about.get("use_sliding_window", True)
+    kinds = set(about.get("layer_types") or ["full_attention"])
+    return about.get("model_type") in LIKE_LLAMA and not slides and kinds == {"full_attention"}

@@ -106,7 +106,7 @@ def training_need(shape: Shape, lesson: Lesson, device: Device, what: str) -> Me
 def loading_need(shape: Shape, lesson: Lesson, available: int | None, what: str) -> MemoryNeed:
     """Memory of a machine, outside of its GPUs, while a model that is to be trained is read there.
 
-    Under FSDP2 one process of each machine reads it, under DDP every process.
+    Under FSDP2 one process of all reads it, under DDP every process.
     """
     copies = min(lesson.processes, NODE) if lesson.strategy == "ddp" else 1
     name = "the whole model" if copies == 1 else f"{copies} times the whole model"

@@ -19,13 +19,10 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from harness.checkpoints import is_adapter, locate
+from harness.checkpoints import LIKE_LLAMA, is_adapter, locate
 from harness.errors import DataError
 from harness.records import ModelRef
 from harness.units import BYTES
-
-_LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
-"""What config.json calls the architectures whose weights these formulas count."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +144,10 @@ def read_shape(file: Path) -> Shape:
     """
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-        if config.get("model_type") not in _LIKE_LLAMA:
+        if config.get("model_type") not in LIKE_LLAMA:
             raise DataError(
                 f"{file} is of the architecture {config.get('model_type')!r}, whose size cannot be "
-                f"told from its configuration; this is known of {', '.join(sorted(_LIKE_LLAMA))}"
+                f"told from its configuration; this is known of {', '.join(sorted(LIKE_LLAMA))}"
             )
         return _shape(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -239,6 +239,8 @@ class _Server:
             case 404:
                 return self._missing([])
         said = " ".join(error.message.replace(self.client.api_key, "<key>").split())[:300]
+        if error.status_code == 402 or "insufficient_quota" in said:
+            return f"the account at {self._host} has no money left ({said}); add credit"
         if error.status_code == 429:
             return f"{self._host} takes no more calls of {self.model} for now ({said}); try later"
         if error.status_code >= 500:

@@ -40,7 +40,7 @@ def test_without_a_driver_there_is_none(tmp_path, monkeypatch):
 
 def test_a_cluster_is_told_where_things_are_and_no_secret():
     told = ("HF_HOME", "HARNESS_VLLM_PYTHON", "NCCL_SOCKET_IFNAME", "PYTHONPATH")
-    kept = ("VLLM_API_KEY", "HF_TOKEN", "HARNESS_SECRET", "OMP_NUM_THREADS", "PATH")
+    kept = ("VLLM_API_KEY", "HF_TOKEN", "VLLM_HOST_IP", "VLLM_PORT", "OMP_NUM_THREADS", "PATH")
     here = dict.fromkeys((*told, *kept), "something")
     assert machine.handed_on(here) == dict.fromkeys(told, "something")
 

@@ -5,9 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from harness.checkpoints import locate
+from harness.engines.loading import load_model
 from harness.errors import DataError
 from harness.pretrained import load_whole
 from harness.records import ModelRef
@@ -35,7 +39,7 @@ def test_a_configuration_of_another_shape_is_one_line(
 ) -> None:
     config = json.loads((damaged / "config.json").read_text())
     (damaged / "config.json").write_text(json.dumps(config | {option: value}))
-    with pytest.raises(DataError, match=rf"M0 at .*another shape .*{wrong}") as caught:
+    with pytest.raises(DataError, match=rf"of M0 at .*another shape .*{wrong}") as caught:
         load_whole(ModelRef(location=str(damaged)), str(damaged))
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
@@ -46,3 +50,34 @@ def test_a_head_beside_the_language_model_is_left_out(damaged: Path) -> None:
     weights["v_head.summary.weight"] = weights["model.norm.weight"].clone()
     save_file(weights, damaged / "model.safetensors", metadata={"format": "pt"})
     assert load_whole(ModelRef(location=str(damaged)), str(damaged)).num_parameters() > 0
+
+
+def test_a_checkpoint_without_the_prefix_of_its_model_has_no_block_too_many(tmp_path: Path) -> None:
+    """As GPT-2 lies on the hub."""
+    GPT2LMHeadModel(GPT2Config(n_layer=3, n_embd=8, n_head=2, vocab_size=16)).save_pretrained(
+        tmp_path
+    )
+    weights = load_file(tmp_path / "model.safetensors")
+    bare = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
+    save_file(bare, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert load_whole(M0, str(tmp_path)).num_parameters() > 0
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"n_layer": 2}))
+    with pytest.raises(DataError, match=r"there is a h\.2\."):
+        load_whole(M0, str(tmp_path))
+
+
+def test_an_adapter_without_a_layer_is_an_error(tmp_path: Path) -> None:
+    model = load_whole(M0, locate(M0))
+    get_peft_model(model, LoraConfig(r=2, target_modules="all-linear")).save_pretrained(tmp_path)
+    adapter = ModelRef(name="M1", location=str(tmp_path))
+    file = tmp_path / "adapter_config.json"
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": locate(M0)})
+    )
+    load_model(adapter, torch.device("cpu"), "float32", trust_remote_code=False)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    less = {name: weight for name, weight in weights.items() if ".layers.3." not in name}
+    save_file(less, tmp_path / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match=r"of M1 at .*there is no .*layers\.3\."):
+        load_model(adapter, torch.device("cpu"), "float32", trust_remote_code=False)

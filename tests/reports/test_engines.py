@@ -89,6 +89,11 @@ def test_vllm_says_version_copies_and_gpus(options, environment, expected, whole
             "ray: 1 replica of vllm 0.32.0, bfloat16, on 4 GPUs, on the cluster of its machine",
         ),
         (
+            {"cluster": {"address": "auto"}, "engine": {"name": "vllm", "dtype": "auto"}},
+            CPU,
+            "ray: replicas of vllm 0.32.0, as many as had room, on the cluster of its machine",
+        ),
+        (
             {"replicas": 3, "cluster": {"address": "head:6379"}},
             CPU,
             "ray: 3 replicas of transformers, on cluster head:6379",

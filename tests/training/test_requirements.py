@@ -127,13 +127,22 @@ def test_without_a_ray_cluster_this_machine_is_one(monkeypatch: pytest.MonkeyPat
 def test_a_ray_cluster_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, ray="2.60.0")
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(requirements, "knock", lambda address: None)
     gone = b"a warning\nConnectionError: no such cluster\n"
 
     asked(monkeypatch, subprocess.CalledProcessError(1, "", stderr=gone))
     with pytest.raises(ConfigError, match=r"at 10.0.0.1:6379 .*: ConnectionError: no such cluster"):
         on_ray(2)
     asked(monkeypatch, subprocess.TimeoutExpired("", 60))
-    with pytest.raises(ConfigError, match="no answer in 60 seconds; start it, or mend RAY_ADDRESS"):
+    with pytest.raises(ConfigError, match="no answer in 60 seconds; start it, mend RAY_ADDRESS"):
+        on_ray(2)
+
+
+def test_a_cluster_that_was_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed(monkeypatch, ray="2.60.0")
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1\n")
+    with pytest.raises(ConfigError, match=r"at 127.0.0.1:1 .*refused; start it.* `ray stop`"):
         on_ray(2)
 
 

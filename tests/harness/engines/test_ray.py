@@ -91,7 +91,7 @@ def test_what_the_engine_needs_is_found_out_before_it_is_spread(monkeypatch, tmp
     model = ModelRef(location="microworld")
     with pytest.raises(ConfigError, match=vllm_environment.VARIABLE):
         Ray(Ray.Config(engine="vllm")).check(model)
-    monkeypatch.setattr(door, "knock", lambda address: None)
+    monkeypatch.setattr(door, "reach", lambda address: None)
     elsewhere = door.Cluster(address="there:1")
     Ray(Ray.Config(engine="vllm", cluster=elsewhere)).check(model)  # those machines may have it
     three = Choice(name="vllm", tensor_parallel=3)
@@ -103,6 +103,10 @@ def test_a_cluster_that_is_not_there_is_found_out_at_the_start(monkeypatch):
     monkeypatch.setattr(door, "installed", lambda package: "2.60.0")
     engine = Ray(Ray.Config(cluster=door.Cluster(address="127.0.0.1:1")))
     with pytest.raises(ConfigError, match=r"no Ray cluster at 127\.0\.0\.1:1 .*refused"):
+        engine.check(ModelRef(location="microworld"))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:2")
+    engine = Ray(Ray.Config(cluster=door.Cluster(address="auto")))
+    with pytest.raises(ConfigError, match=r"no Ray cluster at 127\.0\.0\.1:2 .*refused"):
         engine.check(ModelRef(location="microworld"))
 
 

@@ -179,6 +179,8 @@ def test_weights_must_go_into_the_gpus(install, model, cards):
         check(model)
     check(model, dtype="bfloat16")
     check(model, tensor_parallel=2)
+    Path(model.location, "consolidated.safetensors").write_bytes(bytes(10_000))  # the same again
+    check(model, tensor_parallel=2)
     with pytest.raises(ConfigError, match="weights take"):
         check(model, tensor_parallel=2, gpu_memory=0.5)
 
@@ -190,29 +192,32 @@ def test_the_longest_row_must_go_into_the_gpus(install, model, cards):
     file = Path(model.location) / "config.json"
     about = json.loads(file.read_text())
     about |= {"hidden_size": 32, "num_hidden_layers": 3, "max_position_embeddings": 100}
+    about |= {"model_type": "qwen2", "layer_types": ["full_attention"] * 3}
+    about |= {"sliding_window": 8, "use_sliding_window": False}
     file.write_text(json.dumps(about))
     with pytest.raises(ConfigError, match=r"cache of one row of 100 tokens take .* give .*context"):
         check(model)
     check(model, context=40)
     check(model, tensor_parallel=2)
     check(model, dtype="bfloat16")
-    file.write_text(json.dumps(about | {"sliding_window": 8}))
-    check(model)
+    for other in (
+        {"use_sliding_window": True},
+        {"layer_types": ["full_attention", "sliding_attention", "full_attention"]},
+        {"model_type": "jamba"},
+    ):
+        file.write_text(json.dumps(about | other))
+        check(model)
 
 
-def test_a_model_of_the_hub_is_asked_for_its_configuration(install, model, monkeypatch):
+def test_a_model_in_the_cache_of_the_hub_is_checked_and_nobody_is_asked(
+    install, model, monkeypatch
+):
     install("0.32.0")
-    known = {"config.json": str(Path(model.location) / "config.json")}
-    monkeypatch.setattr(checkpoints, "try_to_load_from_cache", lambda *_, **__: None)
-    monkeypatch.setattr(checkpoints, "hf_hub_download", lambda id, name, revision: known[name])
+    cached = {"org/model": str(Path(model.location) / "config.json")}
+    monkeypatch.setattr(checkpoints, "try_to_load_from_cache", lambda id, *_, **__: cached.get(id))
     with pytest.raises(ConfigError, match="tensor_parallel` is 3, which does not divide"):
         check(ModelRef(location="org/model"), tensor_parallel=3)
-
-    def refuse(*_, **__):
-        raise OSError("no connection")
-
-    monkeypatch.setattr(checkpoints, "hf_hub_download", refuse)
-    check(ModelRef(location="org/model"), tensor_parallel=3)  # vLLM itself will say so
+    check(ModelRef(location="org/other"), tensor_parallel=3)  # vLLM itself will say so
 
 
 def test_a_torn_configuration_is_for_whoever_opens_it(install, model, cards):

@@ -242,6 +242,7 @@ def test_an_effort_that_the_family_does_not_have():
         (401, "judge.test refused the key; check the environment variable"),
         (403, "the key may not ask m at judge.test"),
         (404, "judge.test has no model m, or no API at http://judge.test/v1/"),
+        (402, "the account at judge.test has no money left .*your key is <key>.*add credit"),
         (429, "judge.test takes no more calls of m for now .* 429 - .*your key is <key>.*later"),
         (500, "judge.test fails when it is asked m .Error code: 500 - .*; try later"),
     ],
