@@ -125,6 +125,7 @@ def _write_ahead(file: sqlite3.Connection) -> None:
             file.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # however it came to be
+            if not busy or time.monotonic() > until:
                 raise
         time.sleep(0.01)

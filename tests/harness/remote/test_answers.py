@@ -1,13 +1,15 @@
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from threading import Barrier
 
 import pytest
 
 from harness.errors import StoreError
-from harness.remote.answers import Answer, Answers, Token
+from harness.remote.answers import Answer, Answers, Token, _write_ahead
 
 
 def answer(text="m", served="judge-1"):
@@ -97,6 +99,27 @@ def test_a_new_file_may_be_opened_by_several_at_once(tmp_path):
         kept = Answers(path)
         assert all(kept.get(name, None) for name in "abcd")
         kept.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "tries"),
+    [(sqlite3.SQLITE_BUSY, 3), (sqlite3.SQLITE_BUSY_RECOVERY, 3), (sqlite3.SQLITE_FULL, 1)],
+)
+def test_only_what_passes_is_waited_for(code, tries):
+    class Refusing:
+        asked = 0
+
+        def execute(self, statement):
+            self.asked += 1
+            if self.asked < 3:
+                error = sqlite3.OperationalError("refused")
+                error.sqlite_errorcode = code
+                raise error
+
+    file = Refusing()
+    with suppress(sqlite3.OperationalError):
+        _write_ahead(file)
+    assert file.asked == tries
 
 
 def test_a_damaged_file_is_one_line(tmp_path):
