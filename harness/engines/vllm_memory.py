@@ -83,5 +83,6 @@ def _token(about: Mapping[str, Any], dtype: str, gpus: int) -> float:
 def _keeps_all(about: Mapping[str, Any]) -> bool:
     """Tell whether every layer keeps all keys and values; for sure, or it is vLLM's to say."""
     slides = about.get("sliding_window") and about.get("use_sliding_window", True)
-    kinds = set(about.get("layer_types") or ["full_attention"])
-    return about.get("model_type") in LIKE_LLAMA and not slides and kinds == {"full_attention"}
+    kinds, full = about.get("layer_types"), "full_attention"
+    attends = not kinds or (isinstance(kinds, list) and all(kind == full for kind in kinds))
+    return str(about.get("model_type")) in LIKE_LLAMA and not slides and attends

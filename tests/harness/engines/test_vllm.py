@@ -204,6 +204,7 @@ def test_the_longest_row_must_go_into_the_gpus(install, model, cards):
         {"use_sliding_window": True},
         {"layer_types": ["full_attention", "sliding_attention", "full_attention"]},
         {"model_type": "jamba"},
+        {"model_type": ["qwen2"], "layer_types": 3},
     ):
         file.write_text(json.dumps(about | other))
         check(model)
